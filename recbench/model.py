@@ -1,0 +1,162 @@
+"""The contract of a recommender, and top-k done once for all of them.
+
+Letters: Q queries, K list length, I items, B behaviours.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Queries
+from recbench.errors import RecbenchError
+from recbench.params import Params
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a model answers and needs: decides which checks apply and which errors come before any work."""
+
+    tasks: tuple[str, ...] = ("ranking",)
+    sequential: bool = False
+    trained: bool = False
+    stochastic: bool = False
+    needs_clock: bool = False
+    needs_text: bool = False
+    needs_knowledge: bool = False
+    needs_social: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """`items_QK`: int32, best first, -1 behind the end of a short list; `scores_QK`: float32, never rising."""
+
+    items_QK: NDArray
+    scores_QK: NDArray
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Ignores what it is told: the default listener."""
+
+
+@dataclass
+class Context:
+    """What `fit` may use beside the data.
+
+    `evaluate(model)` is the board's headline on the validation holdout, a number, never the truth; None where there is
+    nothing to select on (`epochs` then says how long to train). `report(step, values)` logs. `repeat`: new or any.
+    """
+
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+    precision: str = "32-true"
+    max_minutes: float | None = None
+    progress: bool = False
+    resume: bool = False
+    folder: Path | None = None
+    repeat: str = "any"
+    epochs: int | None = None
+    evaluate: Callable[[Recommender], float] | None = None
+    report: Callable[..., None] = nothing
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Recommender(ABC):
+    """Base of a model plugin. A subclass names its `Params`, its `traits` and the arrays that `fit` leaves (`fitted`)."""
+
+    Params: ClassVar[type[Params]] = Params
+    traits: ClassVar[Traits] = Traits()
+    small: ClassVar[dict[str, Any]] = {}
+    fitted: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params: Any = params or self.Params()
+
+    @abstractmethod
+    def fit(self, train: Dataset, context: Context) -> None:
+        """Learn from the training part."""
+
+    def score(self, queries: Queries) -> NDArray:
+        """(Q, I) float32, higher is better; masking is not the model's business."""
+        raise NotImplementedError(f"{type(self).__name__} answers no ranking queries")
+
+    def recommend(self, queries: Queries, k: int) -> Recommendations:
+        """The k best allowed items of each query; generative models override it."""
+        return top_k(mask(self.score(queries), queries), k)
+
+    def predict(self, queries: Queries) -> NDArray:
+        """(Q, B) probabilities for the behavior task, (Q, 1) values for the rating task."""
+        raise NotImplementedError(f"{type(self).__name__} answers no behavior or rating queries")
+
+    def save(self, folder: Path) -> None:
+        """Parameters as JSON and the `fitted` arrays (numpy or CSR) as npz, never pickle."""
+        arrays: dict[str, NDArray] = {}
+        for name in self.fitted:
+            value = getattr(self, name)
+            if hasattr(value, "indptr"):
+                parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr, "shape": value.shape}
+                arrays |= {f"{name}.{part}": np.asarray(v) for part, v in parts.items()}
+            else:
+                arrays[name] = np.asarray(value)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
+        np.savez(folder / "arrays.npz", **arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Recommender:
+        """The model that `save` left in `folder`."""
+        model = cls(cls.Params(**json.loads((folder / "params.json").read_text())))
+        with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+            for name in cls.fitted:
+                if f"{name}.indptr" in arrays:
+                    from scipy.sparse import csr_matrix
+
+                    parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+                    setattr(model, name, csr_matrix(parts, shape=tuple(arrays[f"{name}.shape"])))
+                else:
+                    setattr(model, name, arrays[name])
+        return model
+
+
+def mask(scores_QI: NDArray, queries: Queries) -> NDArray:
+    """Scores as float32 with -inf at items that may not be recommended; RecbenchError on NaN, infinity or shape."""
+    scores_QI = np.array(scores_QI, dtype=np.float32)
+    if scores_QI.shape != (len(queries), queries.n_items):
+        raise RecbenchError(f"scores must have shape {(len(queries), queries.n_items)}; given {scores_QI.shape}")
+    if not np.isfinite(scores_QI).all():
+        raise RecbenchError("scores hold NaN or infinity")
+    scores_QI[:, ~queries.candidates] = -np.inf
+    if not queries.seen_allowed:
+        scores_QI[queries.items.flat()] = -np.inf
+    return scores_QI
+
+
+def top_k(scores_QI: NDArray, k: int, seed: int = 0) -> Recommendations:
+    """The k largest scores of each row; ties in a seeded random order; -inf never enters a list."""
+    n_queries, n_items = scores_QI.shape
+    items_QK = np.full((n_queries, k), -1, np.int32)
+    scores_QK = np.full((n_queries, k), -np.inf, np.float32)
+    take = min(k, n_items)
+    threshold_Q1 = np.partition(scores_QI, n_items - take, axis=1)[:, n_items - take, None]
+    rng = np.random.default_rng(seed)
+    for q in range(n_queries):
+        row = scores_QI[q]
+        above = np.flatnonzero(row > threshold_Q1[q])
+        tied = np.flatnonzero((row == threshold_Q1[q]) & (row > -np.inf))
+        if len(tied) > take - len(above):
+            tied = rng.choice(tied, take - len(above), replace=False)
+        chosen = np.concatenate([above, tied])
+        chosen = chosen[np.lexsort((rng.random(len(chosen)), -row[chosen]))]
+        items_QK[q, : len(chosen)], scores_QK[q, : len(chosen)] = chosen, row[chosen]
+    return Recommendations(items_QK, scores_QK)

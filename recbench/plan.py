@@ -1,0 +1,93 @@
+"""A board is the protocol that entries share; a plan is everything decided before a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from recbench.errors import RecbenchError, nearest
+
+CHOICES = {
+    "task": ("ranking", "behavior", "rating"),
+    "split": ("global_time", "leave_last_out", "random_pairs", "random_users", "given"),
+    "ask": ("window_start", "each_event", "last"),
+    "target": ("first", "all_in_window", "next_k"),
+    "repeat": ("new", "any"),
+    "fit_on": ("train", "train+valid"),
+    "candidates": ("known", "all"),
+}
+
+
+@dataclass(frozen=True)
+class Board:
+    """The versioned protocol. Windows are in days. `behaviors` are the targets (empty: all); every event is history.
+
+    `candidates`: known (an event before the cut; targets outside are dropped and counted in the leakage report) or all.
+    `filters`: `min_user_events`, `min_item_events`, fitted on the training part.
+    """
+
+    name: str
+    data: str
+    metrics: tuple[str, ...]
+    headline: str
+    version: int = 1
+    data_params: dict[str, Any] = field(default_factory=dict)
+    task: str = "ranking"
+    split: str = "global_time"
+    test_window_days: float = 0.0
+    valid_window_days: float = 0.0
+    ask: str = "window_start"
+    target: str = "all_in_window"
+    next_k: int = 1
+    behaviors: tuple[str, ...] = ()
+    repeat: str = "new"
+    fit_on: str = "train"
+    candidates: str = "known"
+    seeds: tuple[int, ...] = (1, 2, 3)
+    budget_trials: int = 15
+    filters: dict[str, int] = field(default_factory=dict)
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        for name, words in CHOICES.items():
+            given = getattr(self, name)
+            if given not in words:
+                allowed = ", ".join(words)
+                raise RecbenchError(f"board {self.name}: {name} must be one of {allowed}; given {given!r}{nearest(str(given), words)}")
+        if self.headline not in self.metrics:
+            raise RecbenchError(f"board {self.name}: headline {self.headline} is not among its metrics {', '.join(self.metrics)}")
+
+    @property
+    def protocol_hash(self) -> str:
+        """Equal where every field that can change a number is equal."""
+        return digest({k: v for k, v in asdict(self).items() if k != "meaning"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: board, data, model, parameters, seed and what the trainer may change of the result."""
+
+    board: Board
+    on_board: bool
+    data: str
+    data_params: dict[str, Any]
+    model: str
+    model_params: dict[str, Any]
+    distribution: str
+    version: str
+    seed: int
+    precision: str = "32-true"
+    device: str = "cpu"
+    max_minutes: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Hash of all of it, 12 hex digits: equal plan, equal folder."""
+        return digest(asdict(self))[:12]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
