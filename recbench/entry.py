@@ -1,0 +1,86 @@
+"""What a run leaves behind: one JSON file that carries its own proof."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbench.errors import RecbenchError, one_line
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One plan carried out, with one seed. `scores`: label -> value, low, high, definition."""
+
+    key: str
+    board: str
+    board_version: int
+    protocol_hash: str
+    on_board: bool
+    task: str
+    data: str
+    data_checksum: str
+    split_fingerprint: str
+    leakage: dict[str, Any]
+    model: str
+    distribution: str
+    version: str
+    params: dict[str, Any]
+    seed: int
+    headline: str
+    scores: dict[str, dict[str, Any]]
+    valid_headline: float
+    n_queries: int
+    artefacts: dict[str, str]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    n_parameters: int
+    stopped_by: str
+    epochs: int
+    threads: int
+    machine: dict[str, str]
+    recbench_version: str
+    commit: str
+    command: str
+    date: str
+    tuning: list[Any] = field(default_factory=list)
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """Sorted keys, so that equal entries are equal files."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Entry:
+        """The entry in a file; RecbenchError where it is broken or of another schema."""
+        try:
+            entry = cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise RecbenchError(f"{path} is not an entry ({one_line(error)}); run its command again") from error
+        if entry.schema != SCHEMA:
+            raise RecbenchError(f"{path} has schema {entry.schema}; this version reads {SCHEMA}")
+        return entry
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Whole or not at all: a full disk or a kill leaves the old file. RecbenchError names the path and the cause."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise RecbenchError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder, nothing was lost") from error

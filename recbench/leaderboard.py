@@ -1,0 +1,120 @@
+"""Entries of one protocol, averaged over seeds, ranked and rendered; the files are the truth, the page is a view."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbench.entry import Entry, write_atomically
+from recbench.errors import RecbenchError
+from recbench.plan import Board, digest
+
+
+@dataclass(frozen=True)
+class Row:
+    """Entries equal in board, model, distribution, version and parameters: means over their seeds."""
+
+    model: str
+    entries: tuple[Entry, ...]
+
+    def mean(self, label: str) -> float:
+        return float(np.mean([e.scores[label]["value"] for e in self.entries]))
+
+    def interval(self, label: str) -> tuple[float, float] | None:
+        """Mean over seeds of the bootstrap bounds over users; seeds share the users."""
+        bounds = [(e.scores[label]["low"], e.scores[label]["high"]) for e in self.entries]
+        if any(low is None for low, _ in bounds):
+            return None
+        return float(np.mean([low for low, _ in bounds])), float(np.mean([high for _, high in bounds]))
+
+
+def rows(entries: list[Entry]) -> list[Row]:
+    """Entries grouped into rows, best headline first."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda e: e.seed):
+        groups.setdefault(digest([entry.model, entry.distribution, entry.version, entry.params]), []).append(entry)
+    found = [Row(group[0].model, tuple(group)) for group in groups.values()]
+    return sorted(found, key=lambda row: (-row.mean(row.entries[0].headline), row.model))
+
+
+def ranks(ordered: list[Row]) -> list[str]:
+    """Rank of each row; a row whose interval reaches the mean of the row that opened the rank shares it, marked '='."""
+    out, leader, rank = [], None, 0
+    for position, row in enumerate(ordered, 1):
+        label = row.entries[0].headline
+        reach = row.interval(label)
+        if leader is None or reach is None or reach[1] < leader.mean(label):
+            leader, rank = row, position
+        out.append(rank)
+    return [f"{r}=" if out.count(r) > 1 else str(r) for r in out]
+
+
+def read(folder: Path) -> list[Entry]:
+    """Every entry in a board's folder."""
+    return [Entry.read(path) for path in sorted(folder.glob("*.json")) if path.name != "board.json"]
+
+
+def submit(entry: Entry, board: Board, root: Path) -> Path:
+    """Copy an entry into `root/BOARD/` and render the page; RecbenchError names the difference of a mixed protocol."""
+    folder = root / board.name
+    if not entry.on_board:
+        raise RecbenchError(f"this run left the protocol of board {board.name} (data.* was changed); run without those overrides to submit")
+    frozen = folder / "board.json"
+    protocol = {"board": asdict(board), "data_checksum": entry.data_checksum, "split_fingerprint": entry.split_fingerprint}
+    protocol = json.loads(json.dumps(protocol))
+    if frozen.is_file():
+        _refuse_mixture(json.loads(frozen.read_text()), protocol, folder)
+    else:
+        write_atomically(frozen, json.dumps(protocol, indent=2, sort_keys=True) + "\n")
+    write_atomically(folder / f"{entry.model.replace('/', '-')}-{entry.key}.json", entry.to_json())
+    write_atomically(folder / "README.md", page(board, read(folder)))
+    return folder
+
+
+def _refuse_mixture(frozen: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
+    for name in (f.name for f in fields(Board)):
+        if name != "meaning" and frozen["board"].get(name) != given["board"].get(name):
+            raise RecbenchError(
+                f"{folder} is frozen with {name}={frozen['board'].get(name)!r}; this run has {given['board'].get(name)!r}: "
+                "give the board a new name or version"
+            )
+    for name in ("data_checksum", "split_fingerprint"):
+        if frozen[name] != given[name]:
+            raise RecbenchError(f"{folder} is frozen with another {name} ({frozen[name][:12]}, this run {given[name][:12]}): the data differ")
+
+
+def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
+    """The board as plain rows; `mine` is the key of the run to mark."""
+    ordered = rows(entries)
+    out = []
+    for rank, row in zip(ranks(ordered), ordered, strict=True):
+        first = row.entries[0]
+        cells: dict[str, Any] = {"rank": rank, "model": row.model + (" <- this run" if mine in [e.key for e in row.entries] else "")}
+        for label in first.scores:
+            reach = row.interval(label)
+            spread = f" [{reach[0]:.4f}, {reach[1]:.4f}]" if reach and label == first.headline else ""
+            cells[label] = f"{row.mean(label):.4f}{spread}"
+        cells |= {
+            "seeds": len(row.entries), "tuned": "yes" if first.tuning else "no",
+            "fit s": f"{np.mean([e.seconds['fit'] for e in row.entries]):.1f}", "MB": f"{max(e.peak_memory_mb for e in row.entries):.0f}",
+        }
+        out.append(cells)
+    return out
+
+
+def page(board: Board, entries: list[Entry]) -> str:
+    """The board's page in Markdown, a function of the files alone."""
+    lines = [f"# {board.name} (version {board.version})", "", board.meaning, ""]
+    lines += [f"Data {board.data}, split {board.split}, ask {board.ask}, target {board.target}, repeat {board.repeat}, fit on {board.fit_on}."]
+    lines += [f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.", ""]
+    cells = table(entries)
+    if cells:
+        lines += ["| " + " | ".join(cells[0]) + " |", "|" + " --- |" * len(cells[0])]
+        lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in cells]
+        lines += ["", "Leakage of the split:", ""]
+        lines += [f"- {name.replace('_', ' ')}: {value:.4g}" for name, value in entries[0].leakage.items()]
+    return "\n".join(lines) + "\n"
