@@ -1,0 +1,7 @@
+"""python -m recbench"""
+
+import sys
+
+from recbench.cli import main
+
+sys.exit(main())

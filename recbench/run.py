@@ -1,0 +1,182 @@
+"""The whole street: load, split, build, fit, answer, measure, entry."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbench import __version__, registry
+from recbench.entry import Entry, write_atomically
+from recbench.errors import RecbenchError
+from recbench.evaluate import Score, measure, rank
+from recbench.metric import Metric, RankedLists, metric
+from recbench.model import Context, Recommender
+from recbench.plan import Plan
+from recbench.split import Holdout, Split, split
+from recbench.track import Tracker
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What may differ between two runs of one plan without changing a number."""
+
+    out: Path = Path("runs")
+    threads: int = 1
+    progress: bool = False
+    resume: bool = False
+    command: str = ""
+    trackers: Sequence[Tracker] = field(default_factory=tuple)
+
+
+def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
+    """Carry out one plan and leave `out/KEY/`; RecbenchError on anything a user can mend."""
+    around = around or Surroundings()
+    folder = around.out / plan.key
+    model_cls = answering(plan)
+    metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
+    write_atomically(folder / "plan.json", _plan_json(plan))
+    for tracker in around.trackers:
+        tracker.start(folder, {"model": plan.model, "seed": plan.seed, "board": plan.board.name, "params": plan.model_params, "data": plan.data, **plan.data_params})
+    clock = _Clock()
+    source_cls = registry.find("data", plan.data).load()
+    dataset = source_cls(source_cls.Params(**plan.data_params)).load()
+    parts = split(dataset, plan.board)
+    clock.lap("data")
+    model, valid_headline = _fit(plan, model_cls, parts, metrics, around, folder)
+    clock.lap("fit")
+    answers = rank(model, parts.test, max((m.k or 10 for m in metrics), default=10))
+    clock.lap("answer")
+    scores = measure(answers, parts.test, metrics, parts.train)
+    artefacts = _artefacts(folder, answers, scores, parts.test)
+    model.save(folder / "model")
+    clock.lap("measure")
+    entry = _entry(plan, dataset.checksum, parts, scores, valid_headline, artefacts, model, clock.laps, around)
+    write_atomically(folder / "entry.json", entry.to_json())
+    return entry
+
+
+def answering(plan: Plan) -> type[Recommender]:
+    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
+    cls = registry.find("model", plan.model).load()
+    task = plan.board.task
+    if task not in cls.traits.tasks:
+        able = []
+        for plugin in registry.plugins("model"):
+            try:
+                able += [plugin.name] if task in plugin.load().traits.tasks else []
+            except RecbenchError:
+                continue
+        raise RecbenchError(f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}")
+    clock = registry.find("data", plan.data).load().info.clock
+    if cls.traits.needs_clock and clock in ("order", "none"):
+        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
+    return cls
+
+
+def _plan_json(plan: Plan) -> str:
+    import json
+    from dataclasses import asdict
+
+    return json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
+
+
+def _fit(
+    plan: Plan, cls: type[Recommender], parts: Split, metrics: list[Metric], around: Surroundings, folder: Path
+) -> tuple[Recommender, float]:
+    """The model that answers the test, and its headline on validation; refitted for the chosen epochs if the board says so."""
+    headline = next(m for m in metrics if m.label == plan.board.headline)
+
+    def evaluate(model: Recommender) -> float:
+        answers = rank(model, parts.valid, headline.k or 10)
+        return float(np.mean(headline(answers, parts.train), dtype=np.float64))
+
+    def report(step: int, values: dict[str, float]) -> None:
+        for tracker in around.trackers:
+            tracker.log(step, values)
+
+    context = Context(
+        seed=plan.seed, threads=around.threads, device=plan.device, precision=plan.precision, max_minutes=plan.max_minutes,
+        progress=around.progress, resume=around.resume, folder=folder / "select", repeat=plan.board.repeat,
+        evaluate=evaluate, report=report,
+    )
+    model = cls(cls.Params(**plan.model_params))
+    model.fit(parts.train, context)
+    valid_headline = evaluate(model)
+    if plan.board.fit_on == "train":
+        return model, valid_headline
+    final = cls(model.params)
+    epochs = getattr(model, "chosen_epochs", None)
+    final.fit(parts.refit, replace(context, evaluate=None, epochs=epochs, folder=folder / "refit"))
+    if hasattr(model, "stopped_by"):
+        final.stopped_by, final.chosen_epochs = model.stopped_by, epochs  # type: ignore[attr-defined]
+    return final, valid_headline
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = round(now - self._last, 3), now
+
+
+def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout: Holdout) -> dict[str, str]:
+    """Lists and per-query values as files, each with its SHA-256: intervals and new metrics need no retraining."""
+    row, item = holdout.truth.flat()
+    files = {
+        "lists.npz": {f.removesuffix("_QK"): getattr(answers, f) for f in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK")}
+        | {"user": holdout.queries.user, "time": holdout.queries.time, "truth_row": row, "truth_item": item},
+        "per_query.npz": {s.label: s.per_query for s in scores},
+    }
+    hashes = {}
+    for name, arrays in files.items():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_atomically(folder / name, buffer.getvalue())
+        digest = hashlib.sha256()
+        for key in sorted(arrays):  # of the content, not of the zip: its headers hold the hour
+            digest.update(key.encode() + np.ascontiguousarray(arrays[key]).tobytes())
+        hashes[name] = digest.hexdigest()
+    return hashes
+
+
+def _entry(
+    plan: Plan, checksum: str, parts: Split, scores: list[Score], valid: float, artefacts: dict[str, str], model: Any,
+    seconds: dict[str, float], around: Surroundings,
+) -> Entry:
+    return Entry(
+        key=plan.key, board=plan.board.name, board_version=plan.board.version, protocol_hash=plan.board.protocol_hash,
+        on_board=plan.on_board, task=plan.board.task, data=plan.data, data_checksum=checksum,
+        split_fingerprint=parts.fingerprint, leakage=parts.leakage, model=plan.model, distribution=plan.distribution,
+        version=plan.version, params=plan.model_params, seed=plan.seed, headline=plan.board.headline,
+        scores={s.label: {"value": s.value, "low": s.low, "high": s.high, "definition": s.definition} for s in scores},
+        valid_headline=valid, n_queries=len(parts.test.queries), artefacts=artefacts, seconds=seconds,
+        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        n_parameters=int(getattr(model, "n_parameters", 0)), stopped_by=getattr(model, "stopped_by", "closed form"),
+        epochs=int(getattr(model, "chosen_epochs", 0) or 0), threads=around.threads,
+        machine={"system": platform.system(), "processor": platform.machine(), "python": platform.python_version()},
+        recbench_version=__version__, commit=_commit(), command=around.command or " ".join(sys.argv),
+        date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _commit() -> str:
+    """The commit of recbench's own checkout, empty where it is installed from a wheel."""
+    home = Path(__file__).resolve().parent.parent
+    if not (home / ".git").exists():
+        return ""
+    done = subprocess.run(["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
