@@ -46,7 +46,11 @@ def bootstrap_interval(
 
 
 def paired_interval(
-    a_Q: NDArray, b_Q: NDArray, seed: int = 0, groups_Q: NDArray | None = None, n_resamples: int = 1000,
+    a_Q: NDArray,
+    b_Q: NDArray,
+    seed: int = 0,
+    groups_Q: NDArray | None = None,
+    n_resamples: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
     """Bootstrap interval of mean(a - b) over the same queries; where it holds 0 the two cannot be told apart.

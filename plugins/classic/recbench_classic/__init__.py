@@ -1,0 +1,1 @@
+"""Classic recommenders for recbench."""

@@ -1,0 +1,44 @@
+"""Logs and histories as sets of pairs and as sparse matrices.
+
+Letters: Q queries, U users, I items, E events, N pairs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Interactions, Queries
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+def last_of_pair(row: NDArray, item: NDArray, n_items: int) -> NDArray:
+    """(N,) position of the last occurrence of each distinct (row, item), sorted by row, then item."""
+    key = row.astype(np.int64) * n_items + item
+    return len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
+
+
+def user_item(log: Interactions) -> csr_matrix:
+    """(U, I) float32, 1 where the user met the item."""
+    from scipy.sparse import csr_matrix
+
+    last = last_of_pair(log.user, log.item, log.n_items)
+    ones = np.ones(len(last), np.float32)
+    return csr_matrix((ones, (log.user[last], log.item[last])), shape=(log.n_users, log.n_items))
+
+
+def history(queries: Queries, position_half_life: float = 0.0) -> csr_matrix:
+    """(Q, I) float32: 1 at each item of the history, or 0.5 ** (events since its last occurrence / half-life)."""
+    from scipy.sparse import csr_matrix
+
+    row, item = queries.items.flat()
+    last = last_of_pair(row, item, queries.n_items)
+    weight = np.ones(len(last), np.float32)
+    if position_half_life > 0:
+        since = np.cumsum(queries.items.lengths)[row] - 1 - np.arange(len(row))
+        weight = np.exp2(-since[last] / position_half_life).astype(np.float32)
+    return csr_matrix((weight, (row[last], item[last])), shape=(len(queries), queries.n_items))

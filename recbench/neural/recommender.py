@@ -1,0 +1,107 @@
+"""The base of every model trained by gradients; torch and Lightning are imported when it fits or answers.
+
+Letters: Q queries, I items, D width.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Queries
+from recbench.model import Context, Recommender
+from recbench.neural.choices import TrainParams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recbench.dataset import Dataset
+
+CHUNK = 512  # queries encoded at once
+
+
+class TorchRecommender(Recommender):
+    """A subclass names its `Params` (a `TrainParams`), its `traits`, and builds its network; the rest is done here.
+
+    After `fit`: `chosen_epochs` (the best epoch, from 1; the last where nothing evaluates; 0 where not one epoch was
+    completed), `stopped_by` (epochs, patience, max_minutes or interrupted) and `curve`, [epoch, headline, loss] rows.
+    """
+
+    Params = TrainParams
+    net: Any = None
+    n_items: int = 0
+    chosen_epochs: int = 0
+    stopped_by: str = ""
+    curve: list[list[float]] = []
+
+    @abstractmethod
+    def network(self, train: Dataset) -> nn.Module:
+        """A module with `encode(batch) -> (B, L, D)`, whose position p knows the p events before it and no more, and
+        `item_weights() -> (I, D)`. May read `train.n_items` alone: on loading there is nothing else.
+        """
+
+    def fit(self, train: Dataset, context: Context) -> None:
+        """Train, select the best epoch by `context.evaluate`, continue `context.folder` where `context.resume`."""
+        import torch
+
+        from recbench.neural.training import train_network
+
+        torch.set_num_threads(context.threads)
+        torch.manual_seed(context.seed)
+        self.n_items = train.n_items
+        self.net = self.network(train)
+        train_network(self, train, context)
+
+    def score(self, queries: Queries) -> NDArray:
+        """(Q, I) float32 from the newest max_length items of each history; an empty one scores by the start token."""
+        import torch
+
+        from recbench.neural.batches import Batch, question
+
+        scores_QI = np.empty((len(queries), self.n_items), np.float32)
+        order = np.argsort(queries.items.lengths, kind="stable")
+        device = next(self.net.parameters()).device
+        training = self.net.training
+        self.net.eval()
+        with torch.no_grad():
+            weights_DI = self.net.item_weights().float().T
+            for at in range(0, len(order), CHUNK):
+                rows = order[at : at + CHUNK]
+                asked = question(queries.items.take(rows), self.params.max_length, self.n_items)
+                batch = Batch(*(tensor.to(device) for tensor in asked))
+                states_BLD = self.net.encode(batch)
+                last_BD = states_BLD[torch.arange(len(rows), device=device), batch.last_B].float()
+                scores_QI[rows] = (last_BD @ weights_DI).cpu().numpy()
+        self.net.train(training)
+        return scores_QI
+
+    def save(self, folder: Path) -> None:
+        """weights.safetensors, params.json and model.json; never pickle."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
+        save_file(weights, folder / "weights.safetensors")
+        facts = {"n_items": self.n_items, "chosen_epochs": self.chosen_epochs, "stopped_by": self.stopped_by}
+        (folder / "model.json").write_text(json.dumps(facts, indent=2))
+        (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> TorchRecommender:
+        """The model that `save` left in `folder`."""
+        from safetensors.torch import load_file
+
+        model = cls(cls.Params(**json.loads((folder / "params.json").read_text())))
+        for name, value in json.loads((folder / "model.json").read_text()).items():
+            setattr(model, name, value)
+        catalogue: Any = SimpleNamespace(n_items=model.n_items)
+        model.net = model.network(catalogue)
+        model.net.load_state_dict(load_file(folder / "weights.safetensors"))
+        model.net.eval()
+        return model

@@ -1,0 +1,246 @@
+"""Training in a Lightning Trainer: steps, epochs, selection, checkpoints, and resumption to the last bit.
+
+Nothing random outlives a step: the order of batches comes from (seed, epoch), dropout and negatives from (seed, step).
+So a checkpoint of weights, optimizer and counters is the whole state, and a killed run ends as an unbroken one would.
+
+Letters: B batch, L length, D width, P positions that count.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor, nn
+
+from recbench.errors import RecbenchError
+from recbench.neural.batches import Batch, Windows, loader
+from recbench.neural.choices import SMALL_CATALOGUE, TrainParams
+from recbench.neural.losses import full_softmax, sampled_softmax
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+    from recbench.model import Context
+    from recbench.neural.recommender import TorchRecommender
+
+LAST = "last.ckpt"
+BEST = "best.safetensors"
+
+
+class Halt(Exception):
+    """Leaves the Trainer between two steps; the argument says why."""
+
+
+class Steps(pl.LightningModule):
+    """One optimisation step: the loss over the positions that count."""
+
+    def __init__(self, network: nn.Module, params: TrainParams, n_items: int, n_steps: int) -> None:
+        super().__init__()
+        self.network, self.params, self.n_steps = network, params, n_steps
+        self.loss = params.loss if params.loss != "auto" else "softmax" if n_items <= SMALL_CATALOGUE else "sampled"
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        states_BLD = self.network.encode(batch)
+        real_P = batch.mask_BL.flatten().nonzero().squeeze(1)
+        hidden_PD = states_BLD.flatten(0, 1).index_select(0, real_P)
+        target_P = batch.targets_BL.flatten().index_select(0, real_P)
+        if self.loss == "softmax":
+            return full_softmax(hidden_PD, target_P, self.network.item_weights())
+        return sampled_softmax(hidden_PD, target_P, self.network.item_weights(), self.params.negatives)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        p = self.params
+        rule = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[p.optimizer]
+        optimizer = rule(self.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.share_of_rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def share_of_rate(self, step: int) -> float:
+        """The part of learning_rate that holds at a step."""
+        if self.params.schedule == "constant":
+            return 1.0
+        warmup = self.params.warmup_steps
+        if step < warmup:
+            return (step + 1) / warmup
+        if self.params.schedule == "warmup":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, self.n_steps - warmup))))
+
+
+class Watch(pl.Callback):
+    """Seeds each step; at each epoch's end asks for the headline, keeps the best weights, and writes the checkpoint."""
+
+    def __init__(self, model: TorchRecommender, context: Context, sampler: Any) -> None:
+        self.model, self.context, self.sampler = model, context, sampler
+        self.deadline = math.inf if context.max_minutes is None else time.monotonic() + 60 * context.max_minutes
+        self.interrupted = False
+        self.curve: list[list[float]] = []  # epoch, headline (NaN where nothing evaluates), loss
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = self.batches = 0
+        self.loss_sum = torch.zeros((), dtype=torch.float64)
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("curve", "best", "best_epoch", "batches", "loss_sum")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.sampler.skip = self.batches
+
+    @property
+    def patience_is_over(self) -> bool:
+        return bool(self.best_epoch) and len(self.curve) - self.best_epoch >= self.model.params.patience
+
+    def on_train_start(self, trainer: pl.Trainer, module: Steps) -> None:
+        trainer.should_stop = self.patience_is_over
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Steps, batch: Batch, index: int) -> None:
+        torch.manual_seed((self.context.seed * 10**6 + trainer.global_step) % 2**63)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Steps, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        self.batches = index + 1
+        self.loss_sum += outputs["loss"].detach().double().cpu()
+        if not trainer.is_last_batch and self.reason:
+            self.write(trainer)
+            raise Halt(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """Why training must end now, empty where it need not."""
+        return "interrupted" if self.interrupted else "max_minutes" if time.monotonic() >= self.deadline else ""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Steps) -> None:
+        epoch, loss = trainer.current_epoch + 1, float(self.loss_sum) / max(1, self.batches)
+        if not math.isfinite(loss):
+            raise RecbenchError(f"training diverged: the loss of epoch {epoch} is {loss}; lower model.learning_rate")
+        self.judge(module, epoch, loss)
+        self.batches, self.loss_sum = 0, torch.zeros((), dtype=torch.float64)
+        self.write(trainer)
+        trainer.should_stop = self.patience_is_over
+        if self.reason and not trainer.should_stop and epoch < trainer.max_epochs:
+            raise Halt(self.reason)
+
+    def judge(self, module: Steps, epoch: int, loss: float) -> None:
+        """Evaluate, report, and keep the weights where they are the best so far."""
+        values, headline = {"loss": loss}, math.nan
+        if self.context.evaluate is not None:
+            module.eval()
+            with torch.no_grad(), isolate_rng():
+                headline = float(self.context.evaluate(self.model))
+            module.train()
+            module.log("headline", headline)
+            values = {"headline": headline, "loss": loss}
+            if not self.best_epoch or headline > self.curve[self.best_epoch - 1][1]:
+                self.keep(module, epoch)
+        self.curve.append([epoch, headline, loss])
+        self.context.report(epoch, values)
+
+    def keep(self, module: Steps, epoch: int) -> None:
+        self.best_epoch = epoch
+        self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
+        if self.context.folder is not None:
+            from safetensors.torch import save_file
+
+            self.context.folder.mkdir(parents=True, exist_ok=True)
+            save_file(self.best, self.context.folder / f"{BEST}.new")
+            os.replace(self.context.folder / f"{BEST}.new", self.context.folder / BEST)
+
+    def write(self, trainer: pl.Trainer) -> None:
+        """The checkpoint appears whole or not at all."""
+        if self.context.folder is not None:
+            self.context.folder.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(self.context.folder / f"{LAST}.new")
+            os.replace(self.context.folder / f"{LAST}.new", self.context.folder / LAST)
+
+
+def train_network(model: TorchRecommender, train: Dataset, context: Context) -> None:
+    """Train `model.net` in place; leaves `chosen_epochs`, `stopped_by` and `curve`. KeyboardInterrupt after Ctrl-C."""
+    params = model.params
+    new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
+    windows = Windows(train.interactions, params.max_length, new_only)
+    model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
+    if not len(windows):
+        return
+    batches = loader(windows, params.batch_size, context.seed)
+    epochs = params.epochs if context.evaluate is not None or context.epochs is None else context.epochs
+    watch = Watch(model, context, batches.sampler)
+    steps = Steps(model.net, params, train.n_items, epochs * len(batches))
+    path = context.folder / LAST if context.folder is not None else None
+    resume = str(path) if context.resume and path is not None and path.is_file() else None
+    with quiet(), first_ctrl_c(watch):
+        try:
+            trainer(watch, context, params, epochs).fit(steps, batches, ckpt_path=resume, weights_only=True)
+        except Halt as halt:
+            model.stopped_by = str(halt)
+        except SystemExit as second_ctrl_c:
+            raise KeyboardInterrupt from second_ctrl_c
+    if watch.patience_is_over and len(watch.curve) < epochs:
+        model.stopped_by = "patience"
+    if watch.best:
+        model.net.load_state_dict(watch.best)
+    model.net.eval()
+    model.curve, model.chosen_epochs = watch.curve, watch.best_epoch or len(watch.curve)
+    if model.stopped_by == "interrupted":
+        raise KeyboardInterrupt
+
+
+def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) -> pl.Trainer:
+    """A lean Trainer: no logger, no validation loop, no checkpoints but `Watch`'s."""
+    bar = [RichProgressBar()] if context.progress and sys.stdout.isatty() else []
+    return pl.Trainer(
+        accelerator="gpu" if context.device.startswith("cuda") else context.device, devices=1,
+        precision=context.precision, max_epochs=epochs, callbacks=[watch, *bar], logger=False,
+        enable_checkpointing=False, enable_progress_bar=bool(bar), enable_model_summary=False,
+        limit_val_batches=0, num_sanity_val_steps=0, use_distributed_sampler=False,
+        gradient_clip_val=params.clip or None,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's notes on loaders, loggers and hardware are no news here."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning|torch)\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def first_ctrl_c(watch: Watch) -> Iterator[None]:
+    """The first Ctrl-C lets the step finish and the checkpoint be written; a second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def note(*_: Any) -> None:
+        watch.interrupted = True
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

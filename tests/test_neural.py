@@ -1,0 +1,202 @@
+"""Gradient-trained models: they learn, repeat, resume to the last bit, and stay light until they work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recbench.data import Interactions, Queries, Ragged
+from recbench.dataset import Dataset, DatasetInfo
+from recbench.model import Context
+from recbench.params import Params
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+from recbench_sequential.transformer import Transformer, TransformerParams  # noqa: E402
+
+ITEMS, USERS, LENGTH = 20, 60, 25
+SMALL = TransformerParams(**Transformer.small)
+
+
+def chain_world() -> tuple[Dataset, np.ndarray]:
+    """Item i is followed by successor[i], a permutation; users start anywhere."""
+    rng = np.random.default_rng(0)
+    cycle = rng.permutation(ITEMS)
+    successor = np.empty(ITEMS, np.int64)
+    successor[cycle] = np.roll(cycle, -1)
+    item = np.empty((USERS, LENGTH), np.int64)
+    item[:, 0] = rng.integers(ITEMS, size=USERS)
+    for t in range(1, LENGTH):
+        item[:, t] = successor[item[:, t - 1]]
+    user = np.repeat(np.arange(USERS), LENGTH)
+    log = Interactions.sorted(user, item.ravel(), np.tile(np.arange(LENGTH), USERS), n_users=USERS, n_items=ITEMS)
+    info = DatasetInfo("chain", "test", "order", "none", "made here")
+    return Dataset(info, log, np.arange(USERS), np.arange(ITEMS)), successor
+
+
+def ask(*histories: list[int]) -> Queries:
+    rows = Ragged.from_rows(list(histories))
+    n = len(histories)
+    everything = np.ones(ITEMS, bool)
+    return Queries(np.zeros(n, np.int32), np.zeros(n, np.int64), rows, rows, rows, rows, everything, True)
+
+
+def fitted(params: Params = SMALL, **context: object) -> Transformer:
+    model = Transformer(params)
+    model.fit(chain_world()[0], Context(**{"seed": 3, **context}))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    return fitted()
+
+
+def hits(model: Transformer) -> float:
+    successor = chain_world()[1]
+    answers = model.recommend(ask(*[[i] for i in range(ITEMS)]), 1).items_QK[:, 0]
+    return float((answers == successor).mean())
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled"])
+def test_first_order_chain_is_learned(loss: str) -> None:
+    assert hits(fitted(replace(SMALL, loss=loss, negatives=10))) >= 0.95
+
+
+def test_same_seed_gives_the_same_scores(model: Transformer) -> None:
+    dropout = replace(SMALL, dropout=0.3, epochs=2, loss="sampled")
+    queries = ask([1, 2], [3])
+    one, two, other = fitted(dropout), fitted(dropout), fitted(dropout, seed=4)
+    assert np.array_equal(one.score(queries), two.score(queries))
+    assert not np.array_equal(one.score(queries), other.score(queries))
+
+
+def test_a_batch_answers_as_its_rows_do_and_an_empty_history_is_answered(model: Transformer) -> None:
+    histories = [[], [4], [5, 6, 7], list(range(18))]
+    together = model.score(ask(*histories))
+    alone = np.concatenate([model.score(ask(history)) for history in histories])
+    assert np.isfinite(together).all()
+    assert together.dtype == np.float32 and together.shape == (4, ITEMS)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_save_and_load(model: Transformer, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    again = Transformer.load(tmp_path)
+    assert np.array_equal(again.score(ask([], [1, 2])), model.score(ask([], [1, 2])))
+    assert again.params == model.params and again.chosen_epochs == model.chosen_epochs == SMALL.epochs
+    assert not list(tmp_path.glob("*.p*kl*"))
+
+
+def test_the_best_epoch_is_restored_and_patience_ends_training() -> None:
+    values = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+    seen, reported = [], []
+
+    def evaluate(model: Transformer) -> float:
+        torch.rand(7)  # must not move the training's chance
+        seen.append(model.score(ask([1])))
+        return next(values)
+
+    chosen = fitted(
+        replace(SMALL, patience=2, dropout=0.2), evaluate=evaluate, report=lambda *a: reported.append(a)
+    )
+    assert (chosen.chosen_epochs, chosen.stopped_by, len(seen)) == (2, "patience", 4)
+    assert np.array_equal(chosen.score(ask([1])), seen[1])
+    assert [epoch for epoch, _ in reported] == [1, 2, 3, 4] and reported[1][1]["headline"] == 0.5
+    refit = fitted(replace(SMALL, dropout=0.2), epochs=2)
+    assert np.array_equal(refit.score(ask([1])), seen[1])
+    assert (refit.chosen_epochs, refit.stopped_by) == (2, "epochs")
+
+
+def test_max_minutes_ends_training() -> None:
+    assert fitted(max_minutes=0.0).stopped_by == "max_minutes"
+
+
+def test_only_first_events_with_an_item_count_on_boards_of_new_items() -> None:
+    from recbench.neural.batches import Windows
+
+    log = Interactions.sorted(np.zeros(5, int), np.array([1, 1, 2, 1, 2]), np.arange(5), n_users=1, n_items=3)
+    batch = Windows(log, 9, new_only=True)[np.array([0])]
+    assert batch.items_BL.tolist() == [[3, 1, 1, 2, 1]] and batch.targets_BL.tolist() == [[1, 1, 2, 1, 2]]
+    assert batch.mask_BL.tolist() == [[True, False, True, False, False]]
+    assert len(Windows(log, 1, new_only=True)) == 2 and len(Windows(log, 1, new_only=False)) == 3
+
+
+def test_chunked_softmax_is_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recbench.neural import losses
+
+    hidden, target, weights = torch.randn(7, 4), torch.arange(7), torch.randn(9, 4)
+    whole = losses.full_softmax(hidden, target, weights)
+    monkeypatch.setattr(losses, "CELLS", 20)
+    torch.testing.assert_close(losses.full_softmax(hidden, target, weights), whole)
+
+
+RUN = """
+import sys, time, json, numpy as np, torch
+sys.path.insert(0, {tests!r})
+from dataclasses import replace
+from pathlib import Path
+from test_neural import SMALL, fitted, hits, ask
+torch.set_num_threads(1)
+params = replace(SMALL, epochs=8, dropout=0.3, batch_size=8, loss="sampled", schedule="cosine", patience=8)
+folder, slow, resume = Path({folder!r}), {slow}, {resume}
+from recbench.neural.training import Steps
+step = Steps.training_step
+def slowly(self, batch, i):
+    time.sleep(slow)
+    return step(self, batch, i)
+Steps.training_step = slowly
+model = fitted(params, folder=folder, resume=resume, evaluate=lambda m: -abs(hits(m) - 0.5))
+np.savez(folder / "end.npz", scores=model.score(ask([1], [2, 3], [])), curve=model.curve, chosen=model.chosen_epochs)
+"""
+
+
+def script(folder: Path, slow: float, resume: bool) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    code = RUN.format(tests=str(Path(__file__).parent), folder=str(folder), slow=slow, resume=resume)
+    return [sys.executable, "-c", textwrap.dedent(code)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    subprocess.run(script(folder, 0.0, False), check=True)
+    with np.load(folder / "end.npz") as end:
+        return dict(end)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_resumes_to_the_last_bit(kind: int, unbroken: dict[str, np.ndarray], tmp_path: Path) -> None:
+    process = subprocess.Popen(script(tmp_path, 0.03, False), stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not (tmp_path / "last.ckpt").exists():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.01)
+    time.sleep(0.75)  # into the middle of a later epoch
+    os.kill(process.pid, kind)
+    errors = process.communicate()[1]
+    assert process.returncode != 0 and not (tmp_path / "end.npz").exists()
+    assert ("KeyboardInterrupt" in errors) == (kind == signal.SIGINT)
+    step = torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"]
+    assert (step % 23 != 0) == (kind == signal.SIGINT)
+    subprocess.run(script(tmp_path, 0.0, True), check=True)
+    with np.load(tmp_path / "end.npz") as end:
+        for name, value in unbroken.items():
+            np.testing.assert_array_equal(end[name], value, err_msg=name)
+
+
+def test_loading_the_class_imports_no_torch() -> None:
+    code = "import sys, recbench_sequential.transformer; print([m for m in %r if m in sys.modules])"
+    heavy = ["torch", "pytorch_lightning", "lightning", "pandas", "scipy", "sklearn"]
+    out = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
