@@ -67,7 +67,10 @@ class Windows(Dataset):
 
 
 class Buckets(Sampler):
-    """Yields the windows of each batch, (B,); Lightning names the epoch by `set_epoch`, resumption the `skip`."""
+    """Yields the windows of each batch, (B,); Lightning names the epoch by `set_epoch`, resumption the `skip`.
+
+    A generator, because Lightning asks for the iterator before it names the epoch.
+    """
 
     def __init__(self, lengths: NDArray, batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
@@ -87,7 +90,7 @@ class Buckets(Sampler):
         order = np.concatenate([chunk[np.argsort(self.lengths[chunk], kind="stable")] for chunk in chunks])
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         skip, self.skip = self.skip, 0
-        return iter([batches[b] for b in rng.permutation(len(batches))][skip:])
+        yield from [batches[b] for b in rng.permutation(len(batches))][skip:]
 
 
 def loader(windows: Windows, batch_size: int, seed: int) -> DataLoader:

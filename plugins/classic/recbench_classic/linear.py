@@ -35,7 +35,7 @@ class EASEParams(Params):
 
 
 class EASE(Recommender):
-    """Ridge regression of each item on all others, in closed form: B = I - P / diag(P) (Steck, WWW 2019, arXiv 1905.03375).
+    """Ridge regression of items on each other in closed form, B = I - P / diag(P) (Steck, WWW 2019, arXiv 1905.03375).
 
     P is the inverse of X'X + l2 and X the binary user-item matrix, in float32. P is dense (68,000 squared would be 19
     GB), so only the `max_items` items with the most users are modelled, ties to the lower row number; every other item
@@ -66,7 +66,7 @@ class EASE(Recommender):
             inverse_KK, info = spotri(inverse_KK, lower=1, overwrite_c=1)
         if info != 0:
             raise RecbenchError(
-                f"ease: X'X + l2 cannot be inverted in float32 with l2={self.params.l2:g}; give a larger l2"
+                f"ease: l2={self.params.l2:g} is too small to invert the item matrix in float32; give a larger l2"
             )
         mirror(inverse_KK)
         self.weight_KK = np.ascontiguousarray(inverse_KK.T)

@@ -36,7 +36,7 @@ class ItemKNNParams(Params):
     min_support: int = param(1, "Users two items must share to be neighbours.", low=1, high=1000)
     position_half_life: float = param(
         0.0,
-        "Events after which an item of the history counts half; 0: all count alike.",
+        "Events after which an item of the history counts half; 0: never.",
         low=0.0,
         high=1000.0,
         unit="events",
@@ -44,7 +44,7 @@ class ItemKNNParams(Params):
 
 
 class ItemKNN(Recommender):
-    """Sums the similarities of an item to the history (Sarwar et al., WWW 2001; shrinkage: Dacrema et al., RecSys 2019).
+    """Sums an item's similarities to the history (Sarwar et al., WWW 2001; shrinkage: Dacrema et al., RecSys 2019).
 
     Similarity of items i and j: sum of w_u^2 over the users of both, over (norm_i * norm_j + shrink), where norm_i^2 is
     the sum of w_u^2 over the users of i; w_u is 1 for `cosine`, log(1 + I / items of u) for `tfidf`. The neighbours are
@@ -79,9 +79,7 @@ class ItemKNN(Recommender):
             keep = None
             if p.min_support > 1:
                 support_CI = shared_CI if p.weighting == "cosine" else seen_IU[begin:end] @ seen_UI
-                shared_CI.sort_indices()
-                support_CI.sort_indices()
-                keep = support_CI.data >= p.min_support
+                keep = support_CI.data >= p.min_support  # same entries in the same order as `shared_CI`
             for c in range(end - begin):
                 span = slice(shared_CI.indptr[c], shared_CI.indptr[c + 1])
                 source, value = shared_CI.indices[span], shared_CI.data[span]

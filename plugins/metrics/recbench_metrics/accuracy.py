@@ -87,7 +87,7 @@ class HitRate(Metric):
 
 
 class NDCG(Metric):
-    """DCG@k / ideal DCG@k, DCG = sum over right positions p <= k of 1 / log2(p + 1) (Järvelin and Kekäläinen, TOIS 2002)."""
+    """DCG@k / ideal DCG@k, DCG = sum of 1 / log2(p + 1) over right places p <= k (Järvelin, Kekäläinen, TOIS 2002)."""
 
     definition = "ndcg/gain=binary/discount=log2/ideal=min(k,relevant)/users=with-relevant/ties=expected/v1"
 

@@ -47,7 +47,7 @@ class Coverage(Metric):
 
 
 class Gini(Metric):
-    """Inequality of exposure, sum (2i - I - 1) x_i / (I sum x), counts x ascending (Fleder and Hosanagar, Mgmt. Sci. 2009)."""
+    """Inequality of exposure: sum (2i - I - 1) x_i / (I sum x), x counts ascending (Fleder, Hosanagar, 2009)."""
 
     definition = "gini/of=exposure-over-catalogue/users=all/ties=as-listed/v1"
     higher_is_better = False
@@ -59,7 +59,7 @@ class Gini(Metric):
 
 
 class Novelty(Metric):
-    """Mean -log2(share of the training users who have the item, at least 1 user) of the list (Zhou et al., PNAS 2010)."""
+    """Mean -log2(share of training users who have the item, at least 1 user) of the list (Zhou et al., PNAS 2010)."""
 
     definition = "novelty/self-information=log2/share=training-users/floor=1-user/users=all/ties=as-listed/v1"
 
@@ -109,7 +109,7 @@ class Diversity(Metric):
 
     @staticmethod
     def _distance(items_QK: NDArray, code_IC: NDArray) -> NDArray:
-        """(Q,) the mean distance of the pairs of each list, 0 where there are none; one pass a gap between positions."""
+        """(Q,) mean distance of the pairs of each list, 0 without pairs; one pass for each gap between positions."""
         listed_QK, code_QKC = items_QK >= 0, code_IC[items_QK]
         known_QKC = code_QKC >= 0
         size_QK = known_QKC.sum(axis=2)

@@ -1,0 +1,39 @@
+# `make` or `make help` prints what there is. PYTHON picks the interpreter: make test PYTHON=.venv/bin/python
+PYTHON ?= python3
+PLUGINS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint types contracts check bars wheels clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## core and every plugin, editable, with the tools of the checks
+	$(PYTHON) -m pip install -r requirements.txt $(addprefix -e ,$(PLUGINS))
+	$(PYTHON) -m pip install ruff pyright import-linter pre-commit build hypothesis
+
+test: ## the quick suite
+	$(PYTHON) -m pytest -m "not slow"
+
+lint: ## style and format, changing nothing
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: ## static types of the core
+	$(PYTHON) -m pyright
+
+contracts: ## who may import whom (.importlinter)
+	$(PYTHON) -c "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
+
+check: lint types contracts test ## all of the above: what must pass before a change goes in
+
+bars: ## the tests that train to a level; minutes, needs the data (RECBENCH_DATA_DIR)
+	$(PYTHON) -m pytest -m slow
+
+wheels: ## wheel and source archive of core and of every plugin, into dist/
+	@for package in . $(PLUGINS); do $(PYTHON) -m build --outdir dist $$package || exit 1; done
+	@ls dist
+
+clean: ## remove what builds and checks leave behind; runs/ and leaderboards/ stay
+	rm -rf dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

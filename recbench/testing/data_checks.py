@@ -1,0 +1,107 @@
+"""What every data set must keep; the data set is loaded once for all checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from recbench.data import EARLIEST, LATEST
+from recbench.dataset import CLOCKS, Dataset, DatasetInfo, DatasetSource
+from recbench.errors import RecbenchError
+from recbench.plan import Board
+from recbench.split import split
+from recbench.testing.common import documented, loads_light, params_declared
+
+
+def chosen(cls: type[DatasetSource]) -> list[Callable[[Any], None]]:
+    """The checks that apply to a data class."""
+    return [
+        loads_light, documented, params_declared, info_complete, boards_declared, ids_unique, time_sorted,
+        values_finite, checksum_set, tables_aligned, boards_split,
+    ]
+
+
+@cache
+def loaded(cls: type[DatasetSource]) -> Dataset:
+    """The data set with its default parameters, loaded once."""
+    return cls().load()
+
+
+def info_complete(cls: type[DatasetSource]) -> None:
+    """Name, scenario, licence and source are given; the clock is a legal word; the loaded data says the same."""
+    info = getattr(cls, "info", None)
+    assert isinstance(info, DatasetInfo), f"{cls.__name__}: info must be a DatasetInfo"
+    empty = [name for name in ("name", "scenario", "licence", "source") if not str(getattr(info, name)).strip()]
+    assert not empty, f"{cls.__name__}: info lacks {', '.join(empty)}"
+    assert info.clock in CLOCKS, f"{cls.__name__}: info.clock must be one of {', '.join(CLOCKS)}; given {info.clock!r}"
+    assert loaded(cls).info == info, f"{cls.__name__}: load() gives another info than the class: {loaded(cls).info}"
+
+
+def boards_declared(cls: type[DatasetSource]) -> None:
+    """At least one board, each with its own name, on this data."""
+    assert cls.boards, f"{cls.__name__}: boards must hold at least one Board, the default first"
+    assert all(isinstance(b, Board) for b in cls.boards), f"{cls.__name__}: boards must hold Board objects only"
+    names = [board.name for board in cls.boards]
+    assert len(set(names)) == len(names), f"{cls.__name__}: two boards share a name: {', '.join(names)}"
+    foreign = [board.name for board in cls.boards if board.data != cls.info.name]
+    assert not foreign, f"{cls.__name__}: boards on other data than {cls.info.name}: {', '.join(foreign)}"
+
+
+def ids_unique(cls: type[DatasetSource]) -> None:
+    """Every user and item has one id, and no two share one."""
+    data = loaded(cls)
+    for kind, ids, n in (("user", data.user_ids, data.n_users), ("item", data.item_ids, data.n_items)):
+        assert len(ids) == n, f"{cls.__name__}: {n} {kind}s, but {len(ids)} {kind}_ids"
+        assert len(np.unique(ids)) == n, f"{cls.__name__}: {n - len(np.unique(ids))} {kind}_ids come more than once"
+
+
+def time_sorted(cls: type[DatasetSource]) -> None:
+    """Events are in time order, and clock times are seconds between 1900 and 2262."""
+    data = loaded(cls)
+    time = data.interactions.time
+    assert len(time), f"{cls.__name__}: the data set is empty"
+    assert not np.any(np.diff(time) < 0), f"{cls.__name__}: events are not in time order; use Interactions.sorted(...)"
+    if data.info.clock in ("order", "none"):
+        return
+    legal = EARLIEST <= time[0] and time[-1] < LATEST
+    assert legal, f"{cls.__name__}: times {time[0]}..{time[-1]} are no seconds between 1900 and 2262; milliseconds?"
+
+
+def values_finite(cls: type[DatasetSource]) -> None:
+    """Ratings and quantities hold no NaN and no infinity."""
+    assert np.isfinite(loaded(cls).interactions.value).all(), f"{cls.__name__}: interactions.value holds NaN or infinity"
+
+
+def checksum_set(cls: type[DatasetSource]) -> None:
+    """The SHA-256 of the source is kept: a changed file changes the number it is compared by."""
+    checksum = loaded(cls).checksum
+    assert re.fullmatch("[0-9a-f]{64}", checksum), f"{cls.__name__}: checksum must be the SHA-256 of the source as 64 hex digits; given {checksum!r}"
+
+
+def tables_aligned(cls: type[DatasetSource]) -> None:
+    """Row i of the tables is item i or user i; the given split has one word for each event."""
+    data = loaded(cls)
+    for name, table, n in (("items", data.items, data.n_items), ("users", data.users, data.n_users)):
+        if table is None:
+            continue
+        assert len(table) == n, f"{cls.__name__}: table {name} has {len(table)} rows for {n} {name}"
+        aligned = np.array_equal(table.index, np.arange(n))
+        assert aligned, f"{cls.__name__}: table {name} needs the row numbers 0..{n - 1} as index; call reset_index(drop=True)"
+    if data.part is not None:
+        assert len(data.part) == len(data.interactions), f"{cls.__name__}: part has {len(data.part)} entries for {len(data.interactions)} events"
+        assert np.isin(data.part, (0, 1, 2)).all(), f"{cls.__name__}: part must hold 0, 1 and 2 only"
+
+
+def boards_split(cls: type[DatasetSource]) -> None:
+    """Every board divides the data without an empty part, the same way twice."""
+    for board in cls.boards:
+        try:
+            parts = split(loaded(cls), board)
+        except (RecbenchError, ValueError) as error:
+            raise AssertionError(f"{cls.__name__}: board {board.name} cannot split the data: {error}") from error
+        sizes = (len(parts.train.interactions), len(parts.valid.queries), len(parts.test.queries))
+        assert min(sizes), f"{cls.__name__}: board {board.name} leaves a part empty: train, validation, test = {sizes}"

@@ -1,0 +1,106 @@
+"""Tiny data sets whose right answer is known, each with the board that asks for it.
+
+Letters: E events, U users, I items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Interactions
+from recbench.dataset import Dataset, DatasetInfo
+from recbench.plan import Board
+from recbench.split import DAY, Split, split
+
+START = 1_600_000_000  # seconds since 1970 of the first event
+CHAIN_ITEMS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A data set, the board that asks the question whose answer is known, and the split of the two."""
+
+    dataset: Dataset
+    board: Board
+
+    def split(self, **changes: Any) -> Split:
+        """The split by the board, or by the board with some fields changed."""
+        return split(self.dataset, replace(self.board, **changes))
+
+
+def checkerboard(rounds: int = 1) -> World:
+    """Even users like even items, odd users odd ones: 80 users a round, 20 items, every item equally popular.
+
+    A user meets 7 of the 10 items of its colour, each step at its own start and stride, so that popularity and recency
+    say nothing and the own history everything; the last two are held out.
+    """
+    grid = np.meshgrid(np.arange(10), [1, 3, 7, 9], [0, 1], indexing="ij")
+    start, stride, colour = (np.tile(axis.ravel(), rounds)[:, None] for axis in grid)
+    n_users = len(colour)
+    user = np.arange(n_users)
+    step = np.arange(7)
+    item = 2 * ((start + step * stride) % 10) + colour
+    time = START + step * DAY + user[:, None]
+    return _world("checkerboard", np.repeat(user, 7), item.ravel(), time.ravel(), n_users, 20, _last("new"))
+
+
+def chain(n_users: int = 144) -> World:
+    """A first-order chain, i -> i + 1 mod 12: every history holds every item, so only the order tells the next."""
+    length = 15
+    step = np.arange(length)
+    item = (np.arange(n_users)[:, None] + step) % CHAIN_ITEMS
+    time = START + step * DAY + np.arange(n_users)[:, None]
+    user = np.repeat(np.arange(n_users), length)
+    return _world("chain", user, item.ravel(), time.ravel(), n_users, CHAIN_ITEMS, _last("any"))
+
+
+def fashion(n_users: int = 30, steps: int = 40) -> World:
+    """A wave through the items, ten days a step: at step s everyone picks among items s, s + 1 and s + 2."""
+    rng = np.random.default_rng(0)
+    step = np.repeat(np.arange(steps), n_users)
+    user = np.tile(np.arange(n_users), steps)
+    item = step + rng.integers(3, size=len(step))
+    board = {"split": "global_time", "test_window_days": 20.0, "valid_window_days": 20.0, "repeat": "any"}
+    return _world("fashion", user, item, START + 10 * step * DAY + user, n_users, steps + 2, board)
+
+
+def cold(n_users: int = 30) -> World:
+    """Two tastes, red and blue; items 16..19 first appear in the last days, and only their text tells their colour."""
+    rng = np.random.default_rng(0)
+    day = np.repeat(np.arange(14), n_users)
+    user = np.tile(np.arange(n_users), 14)
+    old = 2 * rng.integers(8, size=len(day))
+    new = 16 + 2 * rng.integers(2, size=len(day))
+    item = np.where(day < 10, old, new) + user % 2
+    board = {
+        "split": "global_time", "test_window_days": 2.0, "valid_window_days": 2.0, "candidates": "all",
+    }
+    return _world("cold", user, item, START + day * DAY + user, n_users, 20, board)
+
+
+WORLDS = {"checkerboard": checkerboard, "chain": chain, "fashion": fashion, "cold": cold}
+
+
+def _last(repeat: str) -> dict[str, Any]:
+    return {"split": "leave_last_out", "ask": "last", "target": "first", "repeat": repeat, "candidates": "all"}
+
+
+def _world(
+    name: str, user: NDArray, item: NDArray, time: NDArray, n_users: int, n_items: int, board: dict[str, Any]
+) -> World:
+    import pandas as pd
+
+    colours = ["blue" if i % 2 else "red" for i in range(n_items)]
+    items = pd.DataFrame({
+        "text": [f"{colour} thing" for colour in colours], "price": np.arange(n_items, dtype=np.float64) + 1,
+        "category": colours,
+    })
+    info = DatasetInfo(name, "testing", "seconds", "MIT", "recbench.testing.worlds")
+    log = Interactions.sorted(user, item, time, n_users=n_users, n_items=n_items)
+    ids = (np.array([f"u{u}" for u in range(n_users)]), np.array([f"i{i}" for i in range(n_items)]))
+    dataset = Dataset(info, log, *ids, items, checksum="0" * 64)
+    return World(dataset, Board(name, name, ("ndcg@10",), "ndcg@10", **board))
