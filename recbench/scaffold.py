@@ -14,7 +14,7 @@ requires = ["hatchling"]
 build-backend = "hatchling.build"
 
 [project]
-name = "recbench-{name}"
+name = "recbench-{kind}-{name}"
 version = "0.1.0"
 description = "The {kind} {name} for recbench."
 requires-python = ">=3.11"
@@ -112,8 +112,14 @@ class {cls}(DatasetSource):
     info = DatasetInfo("{name}", "other", "seconds", "CC0-1.0", "made up by recbench new-plugin")
     boards = (
         Board(
-            "{name}", "{name}", ("ndcg@10", "recall@10"), "ndcg@10", test_window_days=4, valid_window_days=4,
-            repeat="any", meaning="Which items will a user meet in the next four days?",
+            "{name}",
+            "{name}",
+            ("ndcg@10", "recall@10"),
+            "ndcg@10",
+            test_window_days=4,
+            valid_window_days=4,
+            repeat="any",
+            meaning="Which items will a user meet in the next four days?",
         ),
     )
 
@@ -124,7 +130,8 @@ class {cls}(DatasetSource):
             table = np.loadtxt(path, dtype=str, delimiter=",", skiprows=1, ndmin=2)
             time = table[:, 2].astype(np.int64)
         except (OSError, ValueError, IndexError) as error:
-            raise RecbenchError(f"data={name}: {{path}} must hold the columns user,item,time ({{one_line(error)}})") from error
+            cause = one_line(error)
+            raise RecbenchError(f"data={name}: {{path}} must hold the columns user,item,time ({{cause}})") from error
         user_ids, user = np.unique(table[:, 0], return_inverse=True)
         item_ids, item = np.unique(table[:, 1], return_inverse=True)
         log = Interactions.sorted(user, item, time, n_users=len(user_ids), n_items=len(item_ids))
@@ -188,7 +195,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
     cls = "".join(word.capitalize() for word in name.split("-"))
     if cls in recbench.__all__ or keyword.iskeyword(cls):
         cls += {"model": "Model", "data": "Source", "metric": "Value"}[kind]
-    module = f"recbench_{name.replace('-', '_')}"
+    module = f"recbench_{kind}_{name.replace('-', '_')}"
     wheel = f'packages = ["{module}"]' if kind == "data" else f'only-include = ["{module}.py"]'
     entry = f"ranking.{name}" if kind == "metric" else name
     return {"kind": kind, "name": name, "cls": cls, "module": module, "wheel": wheel, "entry": entry}

@@ -107,9 +107,7 @@ def test_the_best_epoch_is_restored_and_patience_ends_training() -> None:
         seen.append(model.score(ask([1])))
         return next(values)
 
-    chosen = fitted(
-        replace(SMALL, patience=2, dropout=0.2), evaluate=evaluate, report=lambda *a: reported.append(a)
-    )
+    chosen = fitted(replace(SMALL, patience=2, dropout=0.2), evaluate=evaluate, report=lambda *a: reported.append(a))
     assert (chosen.chosen_epochs, chosen.stopped_by, len(seen)) == (2, "patience", 4)
     assert np.array_equal(chosen.score(ask([1])), seen[1])
     assert [epoch for epoch, _ in reported] == [1, 2, 3, 4] and reported[1][1]["headline"] == 0.5

@@ -1,4 +1,4 @@
-"""Plugins found by entry point: broken ones hurt nobody else, and a name claimed twice is settled by its distribution."""
+"""Plugins by entry point: broken ones hurt nobody else, a name claimed twice is settled by its distribution."""
 
 import os
 import subprocess
@@ -102,14 +102,16 @@ def test_the_registry_can_be_limited(site, monkeypatch):
 
 
 def run(site, tmp_path, *words: str):
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     env = os.environ | {
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": path,
         "COLUMNS": "220",
         "RECBENCH_DATA_DIR": str(tmp_path),
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.run(
-        [sys.executable, "-m", "recbench", *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "recbench", *words], cwd=tmp_path, env=os.environ | fixed,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ class TrainParams(Params):
     )
     negatives: int = param(512, "Uniform negatives a batch shares; read by sampled.", low=1, high=65_536)
     targets: str = param(
-        "auto", "Events that count in the loss: all, or a user's first with the item; auto: new on boards of new items.",
+        "auto",
+        "Events that count in the loss: all, or a user's first with an item; auto: new on boards of new items.",
         choices=TARGETS,
     )
     max_length: int = param(50, "Newest events of a history that are read.", low=1, high=10_000)

@@ -27,16 +27,26 @@ def full_softmax(hidden_PD: Tensor, target_P: Tensor, weights_ID: Tensor) -> Ten
     return torch.stack(sums).sum() / len(target_P)
 
 
-def sampled_softmax(hidden_PD: Tensor, target_P: Tensor, weights_ID: Tensor, negatives: int) -> Tensor:
-    """Mean cross-entropy of the target against N uniform items shared by all positions.
+def sampled_softmax(
+    hidden_PD: Tensor, target_P: Tensor, weights_ID: Tensor, negatives: int, prior_I: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy of the target against N items shared by all positions, an estimate of the full softmax.
 
-    A negative that is the position's target is masked. No correction by log(I / N): a constant that moves no ranking.
+    Half of the negatives are uniform and half follow `prior_I`, the shares of the items in the training part; each is
+    weighted by one over its expected count, N q (logQ correction: Bengio, Senecal 2008, doi 10.1109/TNN.2007.912312).
+    Uniform negatives alone rarely show the head of the catalogue, where the top of every list is decided. A negative
+    that is the position's target is masked.
     """
-    negative_N = torch.randint(len(weights_ID), (negatives,), device=target_P.device)
+    n_items, half = len(weights_ID), negatives // 2 if prior_I is not None else 0
+    negative_N = torch.randint(n_items, (negatives - half,), device=target_P.device)
+    share_I = torch.full((n_items,), 1 / n_items, device=target_P.device)
+    if prior_I is not None and half:
+        negative_N = torch.cat([negative_N, torch.multinomial(prior_I, half, replacement=True)])
+        share_I = (half * prior_I + (negatives - half) / n_items) / negatives
     chosen = F.embedding(torch.cat([target_P, negative_N]), weights_ID).to(hidden_PD.dtype)
     target_PD, negative_ND = chosen.split([len(target_P), negatives])
     positive_P = (hidden_PD * target_PD).sum(-1).float()
-    logits_PN = (hidden_PD @ negative_ND.T).float()
+    logits_PN = (hidden_PD @ negative_ND.T).float() - (negatives * share_I[negative_N]).log()
     logits_PN = logits_PN.masked_fill(negative_N == target_P[:, None], -torch.inf)
     total_P = torch.logaddexp(positive_P, logits_PN.logsumexp(-1))
     return (total_P - positive_P).mean()

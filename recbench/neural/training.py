@@ -60,7 +60,13 @@ class Steps(pl.LightningModule):
             hidden_PD, target_P = hidden_PD.index_select(0, real_P), target_P.index_select(0, real_P)
         if self.loss == "softmax":
             return full_softmax(hidden_PD, target_P, self.network.item_weights())
-        return sampled_softmax(hidden_PD, target_P, self.network.item_weights(), self.params.negatives)
+        return sampled_softmax(
+            hidden_PD,
+            target_P,
+            self.network.item_weights(),
+            self.params.negatives,
+            getattr(self.network, "prior_I", None),
+        )
 
     def configure_optimizers(self) -> dict[str, Any]:
         p = self.params
@@ -111,9 +117,7 @@ class Watch(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, module: Steps, batch: Batch, index: int) -> None:
         torch.manual_seed((self.context.seed * 10**6 + trainer.global_step) % 2**63)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: Steps, outputs: Any, batch: Batch, index: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Steps, outputs: Any, batch: Batch, index: int) -> None:
         self.batches = index + 1
         self.loss_sum += outputs["loss"].detach().double().cpu()
         if not trainer.is_last_batch and self.reason:
@@ -188,8 +192,10 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
             trainer(watch, context, params, epochs).fit(steps, batches, ckpt_path=resume, weights_only=True)
         except Halt as halt:
             model.stopped_by = str(halt)
-        except SystemExit as second_ctrl_c:
-            raise KeyboardInterrupt from second_ctrl_c
+        except SystemExit as end:  # Lightning's answer to a second Ctrl-C, and to SIGTERM
+            if watch.interrupted:
+                raise KeyboardInterrupt from end
+            raise
     if watch.patience_is_over and len(watch.curve) < epochs:
         model.stopped_by = "patience"
     if watch.best:
@@ -204,10 +210,18 @@ def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) ->
     """A lean Trainer: no logger, no validation loop, no checkpoints but `Watch`'s."""
     bar = [RichProgressBar()] if context.progress and sys.stdout.isatty() else []
     return pl.Trainer(
-        accelerator="gpu" if context.device.startswith("cuda") else context.device, devices=1,
-        precision=context.precision, max_epochs=epochs, callbacks=[watch, *bar], logger=False,
-        enable_checkpointing=False, enable_progress_bar=bool(bar), enable_model_summary=False,
-        limit_val_batches=0, num_sanity_val_steps=0, use_distributed_sampler=False,
+        accelerator="gpu" if context.device.startswith("cuda") else context.device,
+        devices=1,
+        precision=context.precision,
+        max_epochs=epochs,
+        callbacks=[watch, *bar],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=bool(bar),
+        enable_model_summary=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
         gradient_clip_val=params.clip or None,
     )
 

@@ -31,17 +31,25 @@ def loads_light(cls: Any) -> None:
     assert done.returncode == 0, f"{cls.__name__}: module {cls.__module__} cannot be imported alone: {tail[0]}"
     line = next(line for line in done.stdout.splitlines() if line.startswith("HEAVY "))
     heavy = ", ".join(json.loads(line.removeprefix("HEAVY ")))
-    assert not heavy, f"{cls.__name__}: importing {cls.__module__} imports {heavy}; import it inside the method that uses it"
+    assert not heavy, (
+        f"{cls.__name__}: importing {cls.__module__} imports {heavy}; import it inside the method that uses it"
+    )
 
 
 def params_declared(cls: Any) -> None:
     """Every parameter has a meaning and a default in its range; `small`, where given, is legal."""
     assert dataclasses.is_dataclass(cls.Params), f"{cls.__name__}: Params must be a dataclass"
     for f in dataclasses.fields(cls.Params):
-        assert f.metadata.get("meaning"), f"{cls.__name__}: parameter {f.name} needs a meaning: {f.name} = param(..., 'What it does.')"
-        bounded = f.metadata.get("choices") or f.metadata.get("low") is not None and f.metadata.get("high") is not None
+        assert f.metadata.get("meaning"), (
+            f"{cls.__name__}: parameter {f.name} needs a meaning: {f.name} = param(..., 'What it does.')"
+        )
+        bounded = f.metadata.get("choices") or (
+            f.metadata.get("low") is not None and f.metadata.get("high") is not None
+        )
         numeric = isinstance(f.default, int | float) and not isinstance(f.default, bool)
-        assert not (f.metadata.get("tune") and numeric and not bounded), f"{cls.__name__}: tuned parameter {f.name} needs low and high"
+        assert not (f.metadata.get("tune") and numeric and not bounded), (
+            f"{cls.__name__}: tuned parameter {f.name} needs low and high"
+        )
     try:
         cls.Params()
         cls.Params(**getattr(cls, "small", {}))
@@ -51,4 +59,6 @@ def params_declared(cls: Any) -> None:
 
 def documented(cls: Any) -> None:
     """The class says in one line what it is: `show` prints it."""
-    assert (cls.__dict__.get("__doc__") or "").strip(), f"{cls.__name__}: the class needs a docstring; its first line is what `show` prints"
+    assert (cls.__dict__.get("__doc__") or "").strip(), (
+        f"{cls.__name__}: the class needs a docstring; its first line is what `show` prints"
+    )

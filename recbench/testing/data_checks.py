@@ -20,8 +20,17 @@ from recbench.testing.common import documented, loads_light, params_declared
 def chosen(cls: type[DatasetSource]) -> list[Callable[[Any], None]]:
     """The checks that apply to a data class."""
     return [
-        loads_light, documented, params_declared, info_complete, boards_declared, ids_unique, time_sorted,
-        values_finite, checksum_set, tables_aligned, boards_split,
+        loads_light,
+        documented,
+        params_declared,
+        info_complete,
+        boards_declared,
+        ids_unique,
+        time_sorted,
+        values_finite,
+        checksum_set,
+        tables_aligned,
+        boards_split,
     ]
 
 
@@ -67,19 +76,23 @@ def time_sorted(cls: type[DatasetSource]) -> None:
     assert not np.any(np.diff(time) < 0), f"{cls.__name__}: events are not in time order; use Interactions.sorted(...)"
     if data.info.clock in ("order", "none"):
         return
-    legal = EARLIEST <= time[0] and time[-1] < LATEST
+    legal = time[0] >= EARLIEST and time[-1] < LATEST
     assert legal, f"{cls.__name__}: times {time[0]}..{time[-1]} are no seconds between 1900 and 2262; milliseconds?"
 
 
 def values_finite(cls: type[DatasetSource]) -> None:
     """Ratings and quantities hold no NaN and no infinity."""
-    assert np.isfinite(loaded(cls).interactions.value).all(), f"{cls.__name__}: interactions.value holds NaN or infinity"
+    assert np.isfinite(loaded(cls).interactions.value).all(), (
+        f"{cls.__name__}: interactions.value holds NaN or infinity"
+    )
 
 
 def checksum_set(cls: type[DatasetSource]) -> None:
     """The SHA-256 of the source is kept: a changed file changes the number it is compared by."""
     checksum = loaded(cls).checksum
-    assert re.fullmatch("[0-9a-f]{64}", checksum), f"{cls.__name__}: checksum must be the SHA-256 of the source as 64 hex digits; given {checksum!r}"
+    assert re.fullmatch("[0-9a-f]{64}", checksum), (
+        f"{cls.__name__}: checksum must be the SHA-256 of the source as 64 hex digits; given {checksum!r}"
+    )
 
 
 def tables_aligned(cls: type[DatasetSource]) -> None:
@@ -90,9 +103,13 @@ def tables_aligned(cls: type[DatasetSource]) -> None:
             continue
         assert len(table) == n, f"{cls.__name__}: table {name} has {len(table)} rows for {n} {name}"
         aligned = np.array_equal(table.index, np.arange(n))
-        assert aligned, f"{cls.__name__}: table {name} needs the row numbers 0..{n - 1} as index; call reset_index(drop=True)"
+        assert aligned, (
+            f"{cls.__name__}: table {name} needs the row numbers 0..{n - 1} as index; call reset_index(drop=True)"
+        )
     if data.part is not None:
-        assert len(data.part) == len(data.interactions), f"{cls.__name__}: part has {len(data.part)} entries for {len(data.interactions)} events"
+        assert len(data.part) == len(data.interactions), (
+            f"{cls.__name__}: part has {len(data.part)} entries for {len(data.interactions)} events"
+        )
         assert np.isin(data.part, (0, 1, 2)).all(), f"{cls.__name__}: part must hold 0, 1 and 2 only"
 
 

@@ -21,7 +21,7 @@ from recbench.metric import Metric, RankedLists
 from recbench.model import Context, Recommender
 from recbench.split import Holdout
 from recbench.testing.common import documented, loads_light
-from recbench.testing.worlds import checkerboard
+from recbench.testing.worlds import cold
 
 K = 5
 SMALL = 5  # items of the world in which every order is tried
@@ -55,8 +55,8 @@ class Fixed(Recommender):
 
 @cache
 def train() -> Dataset:
-    """The training part of the checkerboard, with item features."""
-    return checkerboard(rounds=1).split().train
+    """A training part with item features, in which some items never come."""
+    return cold().split().train
 
 
 def made(cls: type[Metric], k: int = K) -> Metric:
@@ -96,7 +96,9 @@ def reads_truth(cls: type[Metric]) -> bool:
 def definition_given(cls: type[Metric]) -> None:
     """`definition` names gain, discount, ideal and users; it is stored with every score."""
     text = getattr(cls, "definition", "")
-    assert isinstance(text, str) and text.strip(), f"{cls.__name__}: definition must name what is computed, as in 'recall/divisor=relevant/v1'"
+    assert isinstance(text, str) and text.strip(), (
+        f"{cls.__name__}: definition must name what is computed, as in 'recall/divisor=relevant/v1'"
+    )
     assert "\n" not in text, f"{cls.__name__}: definition must be one line"
 
 
@@ -105,7 +107,9 @@ def per_query_shape(cls: type[Metric]) -> None:
     lists = random_lists()
     values = _values(cls, lists)
     n = len(lists.n_relevant_Q)
-    assert values.shape in ((n,), (1,)), f"{cls.__name__}: must give shape ({n},) for {n} queries, or (1,); given {values.shape}"
+    assert values.shape in ((n,), (1,)), (
+        f"{cls.__name__}: must give shape ({n},) for {n} queries, or (1,); given {values.shape}"
+    )
 
 
 def finite_and_bounded(cls: type[Metric]) -> None:
@@ -116,7 +120,10 @@ def finite_and_bounded(cls: type[Metric]) -> None:
             values = _values(cls, lists, k)
             assert np.isfinite(values).all(), f"{cls.__name__}: values hold NaN or infinity at k={k}"
             inside = low - 1e-9 <= values.min() and values.max() <= high + 1e-9
-            assert inside, f"{cls.__name__}: values {values.min():g}..{values.max():g} lie outside {low:g}..{high:g}; fix them or set `bounds`"
+            assert inside, (
+                f"{cls.__name__}: values {values.min():g}..{values.max():g} lie outside {low:g}..{high:g}; "
+                "fix them or set `bounds`"
+            )
 
 
 def padding_handled(cls: type[Metric]) -> None:
@@ -126,16 +133,20 @@ def padding_handled(cls: type[Metric]) -> None:
     values = _values(cls, lists)
     longer = _values(cls, random_lists(k=12, allowed=3))
     assert np.allclose(values, longer), f"{cls.__name__}: padding behind position k changes the value"
-    order = np.random.default_rng(1).permutation(train().n_items)
+    order = np.arange(train().n_items)[::-1]
     place = np.argsort(order).astype(np.int32)
     items_QK = np.where(lists.items_QK >= 0, place[lists.items_QK], -1).astype(np.int32)
     data, log = train(), train().interactions
     renamed = replace(
-        data, interactions=replace(log, item=place[log.item]), item_ids=data.item_ids[order],
+        data,
+        interactions=replace(log, item=place[log.item]),
+        item_ids=data.item_ids[order],
         items=data.items.iloc[order].reset_index(drop=True),
     )
     again = np.asarray(made(cls)(replace(lists, items_QK=items_QK), renamed))
-    assert np.allclose(values, again), f"{cls.__name__}: renumbering the items changes the value; is -1 read as the last item?"
+    assert np.allclose(values, again), (
+        f"{cls.__name__}: renumbering the items changes the value; is -1 read as the last item?"
+    )
 
 
 def does_not_touch_input(cls: type[Metric]) -> None:
@@ -155,14 +166,20 @@ def constant_scorer_equals_random(cls: type[Metric]) -> None:
         value = _values(cls, rank(Fixed(scores_QI), asked([truth] * len(orders), SMALL), SMALL), 3)
         tied = _values(cls, rank(Fixed(np.zeros((1, SMALL), np.float32)), asked([truth], SMALL), SMALL), 3)
         expected, given = float(value.mean()), float(tied.mean())
-        assert abs(expected - given) < 1e-9, f"{cls.__name__}: all items tied, {len(truth)} right: {given:.6f}, but the mean over all orders is {expected:.6f}; use hit_QK, size_QK and start_QK"
+        assert abs(expected - given) < 1e-9, (
+            f"{cls.__name__}: all items tied, {len(truth)} right: {given:.6f}, but the mean over all orders "
+            f"is {expected:.6f}; use hit_QK, size_QK and start_QK"
+        )
 
 
 def direction_holds(cls: type[Metric]) -> None:
     """The best order has the better value than the worst, as `higher_is_better` says."""
     best, worst = (float(_values(cls, lists).mean()) for lists in _extremes())
     right = best > worst if cls.higher_is_better else best < worst
-    assert right, f"{cls.__name__}: the best order has {best:g}, the worst {worst:g}; higher_is_better={cls.higher_is_better} says otherwise"
+    assert right, (
+        f"{cls.__name__}: the best order has {best:g}, the worst {worst:g}; "
+        f"higher_is_better={cls.higher_is_better} says otherwise"
+    )
 
 
 def _extremes() -> tuple[RankedLists, RankedLists]:

@@ -77,7 +77,10 @@ def cold(n_users: int = 30) -> World:
     new = 16 + 2 * rng.integers(2, size=len(day))
     item = np.where(day < 10, old, new) + user % 2
     board = {
-        "split": "global_time", "test_window_days": 2.0, "valid_window_days": 2.0, "candidates": "all",
+        "split": "global_time",
+        "test_window_days": 2.0,
+        "valid_window_days": 2.0,
+        "candidates": "all",
     }
     return _world("cold", user, item, START + day * DAY + user, n_users, 20, board)
 
@@ -95,10 +98,13 @@ def _world(
     import pandas as pd
 
     colours = ["blue" if i % 2 else "red" for i in range(n_items)]
-    items = pd.DataFrame({
-        "text": [f"{colour} thing" for colour in colours], "price": np.arange(n_items, dtype=np.float64) + 1,
-        "category": colours,
-    })
+    items = pd.DataFrame(
+        {
+            "text": [f"{colour} thing" for colour in colours],
+            "price": np.arange(n_items, dtype=np.float64) + 1,
+            "category": colours,
+        }
+    )
     info = DatasetInfo(name, "testing", "seconds", "MIT", "recbench.testing.worlds")
     log = Interactions.sorted(user, item, time, n_users=n_users, n_items=n_items)
     ids = (np.array([f"u{u}" for u in range(n_users)]), np.array([f"i{i}" for i in range(n_items)]))

@@ -12,8 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench import (
-    Board, Context, Dataset, DatasetInfo, DatasetSource, Interactions, Metric, Params, Queries, RankedLists,
-    Recommender, Traits, param,
+    Board,
+    Context,
+    Dataset,
+    DatasetInfo,
+    DatasetSource,
+    Interactions,
+    Metric,
+    Params,
+    Queries,
+    RankedLists,
+    Recommender,
+    Traits,
+    param,
 )
 
 
@@ -65,7 +76,13 @@ class AcmeShop(DatasetSource):
     info = DatasetInfo("acme-shop", "ecommerce", "days", "CC0-1.0", "made up in acme_recsys.py")
     boards = (
         Board(
-            "acme-shop", "acme-shop", ("ndcg@10",), "ndcg@10", test_window_days=3, valid_window_days=3, repeat="any",
+            "acme-shop",
+            "acme-shop",
+            ("ndcg@10",),
+            "ndcg@10",
+            test_window_days=3,
+            valid_window_days=3,
+            repeat="any",
             meaning="Which products will the customer take in the next three days?",
         ),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recbench.errors import RecbenchError
 from recbench.model import Traits
 from recbench.neural.choices import TrainParams
@@ -12,7 +14,7 @@ from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from recbench.dataset import Dataset
 
@@ -42,4 +44,16 @@ class Transformer(TorchRecommender):
     def network(self, train: Dataset) -> nn.Module:
         from recbench_sequential.network import Network
 
-        return Network(train.n_items, self.params)
+        return Network(train.n_items, self.params, item_shares(train))
+
+
+def item_shares(train: Dataset) -> Tensor | None:
+    """(I,) float32 each item's share of the training part's distinct (user, item) pairs, one added to each count."""
+    import torch
+
+    log = getattr(train, "interactions", None)  # a model that is being loaded has no training part
+    if log is None:
+        return None
+    pairs = np.unique(log.user.astype(np.int64) * train.n_items + log.item)
+    counts_I = np.bincount(pairs % train.n_items, minlength=train.n_items) + 1.0
+    return torch.from_numpy((counts_I / counts_I.sum()).astype(np.float32))
