@@ -17,8 +17,10 @@ USAGE = """recbench: recommenders, data and metrics as plugins; results that car
   python -m recbench model=ease board=ecommerce-repeat submit=true
   python -m recbench list                                   installed plugins
   python -m recbench show model=NAME | board=NAME           parameters of a model or data set; a protocol
+  python -m recbench check model=NAME                       the conformance kit (also data=, metric=TASK.NAME)
+  python -m recbench new-plugin model=NAME                  write a package that passes it (also data=, metric=)
 """
-SUBCOMMANDS = ("list", "show")
+SUBCOMMANDS = ("list", "show", "check", "new-plugin")
 failed: list[str] = []
 
 
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         if words and words[0] in SUBCOMMANDS:
-            return {"list": _list, "show": _show}[words[0]](words[1:])
+            return {"list": _list, "show": _show, "check": _check, "new-plugin": _new_plugin}[words[0]](words[1:])
         if words and words[0] in registry.names("command"):
             return int(registry.find("command", words[0]).load()(words[1:]) or 0)
         if not words:
@@ -166,4 +168,38 @@ def _show(words: list[str]) -> int:
     else:
         raise RecbenchError("show what? write show model=NAME, show data=NAME or show board=NAME")
     Console().print(table)
+    return 0
+
+
+def _target(words: list[str], command: str) -> tuple[str, str]:
+    """The kind and the name in `kind=name`."""
+    kind, _, name = (words or [""])[0].partition("=")
+    if kind not in ("model", "data", "metric") or not name:
+        raise RecbenchError(f"{command} what? write {command} model=NAME, data=NAME or metric=NAME")
+    return kind, name
+
+
+def _check(words: list[str]) -> int:
+    from recbench.testing.kit import run_checks
+
+    plugin = registry.find(*_target(words, "check"))
+    results = run_checks(plugin.load())
+    for name, error in results:
+        print(f"{'pass' if error is None else 'FAIL'}  {name}{'' if error is None else f': {error}'}")
+    wrong = sum(error is not None for _, error in results)
+    print(f"{plugin.kind}={plugin.name} from {plugin.distribution} {plugin.version}: {len(results) - wrong} passed, {wrong} failed")
+    return 1 if wrong else 0
+
+
+def _new_plugin(words: list[str]) -> int:
+    from pathlib import Path
+
+    from recbench.scaffold import new_plugin
+
+    kind, name = _target(words, "new-plugin")
+    folder = Path(f"recbench-{kind}-{name}")
+    for path in new_plugin(kind, name, folder):
+        print(f"wrote {path}")
+    shown = f"ranking.{name}" if kind == "metric" else name
+    print(f"next: pip install -e {folder} && python -m recbench check {kind}={shown}")
     return 0

@@ -103,12 +103,7 @@ def test_the_registry_can_be_limited(site, monkeypatch):
 
 def run(site, tmp_path, *words: str):
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = os.environ | {
-        "PYTHONPATH": path,
-        "COLUMNS": "220",
-        "RECBENCH_DATA_DIR": str(tmp_path),
-        "OMP_NUM_THREADS": "1",
-    }
+    fixed = {"PYTHONPATH": path, "RECBENCH_DATA_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", "COLUMNS": "220"}
     return subprocess.run(
         [sys.executable, "-m", "recbench", *words], cwd=tmp_path, env=os.environ | fixed,
         capture_output=True, text=True, timeout=60, check=False,
