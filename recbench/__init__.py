@@ -3,11 +3,27 @@
 import importlib
 
 _HOME = {
-    "Board": "plan", "ContextEvents": "data", "Context": "model", "Dataset": "dataset", "DatasetInfo": "dataset",
-    "DatasetSource": "dataset", "Interactions": "data", "Metric": "metric", "Params": "params", "Plan": "plan",
-    "PluginError": "errors", "Queries": "data", "Ragged": "data", "RankedLists": "metric", "RecbenchError": "errors",
-    "Recommendations": "model", "Recommender": "model", "TorchRecommender": "neural.recommender", "Traits": "model",
-    "execute": "run", "param": "params",
+    "Board": "plan",
+    "ContextEvents": "data",
+    "Context": "model",
+    "Dataset": "dataset",
+    "DatasetInfo": "dataset",
+    "DatasetSource": "dataset",
+    "Interactions": "data",
+    "Metric": "metric",
+    "Params": "params",
+    "Plan": "plan",
+    "PluginError": "errors",
+    "Queries": "data",
+    "Ragged": "data",
+    "RankedLists": "metric",
+    "RecbenchError": "errors",
+    "Recommendations": "model",
+    "Recommender": "model",
+    "TorchRecommender": "neural.recommender",
+    "Traits": "model",
+    "execute": "run",
+    "param": "params",
 }
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"

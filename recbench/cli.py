@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from recbench import registry
-from recbench.errors import RecbenchError, one_line
+from recbench.errors import RecbenchError, nearest, one_line
 
 USAGE = """recbench: recommenders, data and metrics as plugins; results that carry their own proof
 
@@ -40,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"recbench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("recbench: interrupted; what was finished is kept: run the same command with resume=true to go on", file=sys.stderr)
+        print(
+            "recbench: interrupted; what was finished is kept: run the same command with resume=true to go on",
+            file=sys.stderr,
+        )
         return 130
 
 
@@ -52,6 +55,9 @@ def _hydra(words: list[str]) -> int:
 
     from recbench import config
 
+    _refuse_unknown_flags(words)
+    if {"--help", "-h"} & set(words):
+        print(USAGE)
     config.register()
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     try:
@@ -64,16 +70,26 @@ def _hydra(words: list[str]) -> int:
     return 1 if failed else 0
 
 
+FLAGS = frozenset(
+    ["--help", "-h", "--hydra-help", "--version", "--multirun", "-m", "--run", "-r", "--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"]
+)
+
+
+def _refuse_unknown_flags(words: list[str]) -> None:
+    """Hydra would answer an unknown flag with a page of usage."""
+    for word in words:
+        flag = word.partition("=")[0]
+        if word.startswith("-") and flag not in FLAGS:
+            raise RecbenchError(f"unknown flag {flag}{nearest(flag, FLAGS) or '.'} Known: {', '.join(sorted(FLAGS))}")
+
+
 def _job(composed: Any) -> None:
     """One composed configuration, run, printed and, if asked for, submitted; in a multirun a failure spares the others."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
     try:
         _run(composed, dict(HydraConfig.get().runtime.choices))
     except RecbenchError as error:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            raise
         failed.append(str(error))
         print(f"recbench: {error}", file=sys.stderr)
 
@@ -82,20 +98,21 @@ def _run(composed: Any, chosen: dict[str, str]) -> None:
     from pathlib import Path
 
     from recbench import leaderboard
-    from recbench.config import plan_of, threads_of
+    from recbench.config import Settings, plan_of, settings_of
     from recbench.run import Surroundings, execute
     from recbench.track import tracker
 
+    settings: Settings = settings_of(composed)
     plan = plan_of(composed, chosen)
     trackers = tracker(chosen["track"], **dict(composed.track or {}))
     command = shlex.join(["python", "-m", "recbench", *sys.argv[1:]])
-    around = Surroundings(
-        Path(composed.out), threads_of(composed), bool(composed.trainer.progress), bool(composed.resume), command, trackers
+    around = Surroundings(Path(settings.out), settings.cores, settings.progress, settings.resume, command, trackers)
+    print(
+        f"recbench: model={plan.model} board={plan.board.name} seed={plan.seed} -> {around.out / plan.key}", flush=True
     )
-    print(f"recbench: model={plan.model} board={plan.board.name} seed={plan.seed} -> {around.out / plan.key}", flush=True)
     entry = execute(plan, around)
-    root = Path(composed.leaderboards)
-    shown = leaderboard.submit(entry, plan.board, root) if composed.submit else root / plan.board.name
+    root = Path(settings.leaderboards)
+    shown = leaderboard.submit(entry, plan.board, root) if settings.submit else root / plan.board.name
     entries = {e.key: e for e in leaderboard.read(shown)} if plan.on_board else {}
     board_rows = leaderboard.table(list((entries | {entry.key: entry}).values()), entry.key)
     _print_scores(entry)
@@ -121,7 +138,7 @@ def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=title)
-    columns = list(rows[0])[:5] + ["seeds", "fit s"]
+    columns = [*list(rows[0])[:3], "seeds", "fit s"]
     for name in columns:
         table.add_column(name, no_wrap=True)
     for row in rows:
@@ -187,7 +204,9 @@ def _check(words: list[str]) -> int:
     for name, error in results:
         print(f"{'pass' if error is None else 'FAIL'}  {name}{'' if error is None else f': {error}'}")
     wrong = sum(error is not None for _, error in results)
-    print(f"{plugin.kind}={plugin.name} from {plugin.distribution} {plugin.version}: {len(results) - wrong} passed, {wrong} failed")
+    print(
+        f"{plugin.kind}={plugin.name} from {plugin.distribution} {plugin.version}: {len(results) - wrong} passed, {wrong} failed"
+    )
     return 1 if wrong else 0
 
 

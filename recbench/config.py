@@ -18,8 +18,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from recbench import registry
-from recbench.errors import RecbenchError, nearest
-from recbench.params import checked
+from recbench.errors import RecbenchError, nearest, one_line
+from recbench.params import Params, checked, param
 from recbench.plan import Board, Plan
 
 GROUPS = ("model", "data")
@@ -44,14 +44,20 @@ class PluginConfigSource(ConfigSource):
         except RecbenchError as error:
             raise ConfigCompositionException(str(error)) from error
         OmegaConf.set_readonly(node, None)  # a frozen dataclass arrives read-only and would refuse overrides
-        return ConfigResult(provider=self.provider, path=f"recbench://{config_path}", config=node, header={"package": None})
+        return ConfigResult(
+            provider=self.provider, path=f"recbench://{config_path}", config=node, header={"package": None}
+        )
 
     def is_group(self, config_path: str) -> bool:
         return config_path in ("", *GROUPS)
 
     def is_config(self, config_path: str) -> bool:
         kind, _, name = config_path.removesuffix(".yaml").partition("/")
-        return kind in GROUPS and bool(name) and any(name in (p.name, f"{p.distribution}/{p.name}") for p in registry.plugins(kind))
+        return (
+            kind in GROUPS
+            and bool(name)
+            and any(name in (p.name, f"{p.distribution}/{p.name}") for p in registry.plugins(kind))
+        )
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if config_path == "":
@@ -121,24 +127,36 @@ def board(name: str) -> Board:
         return _board_file(Path(name))
     known = boards()
     if name not in known:
-        raise RecbenchError(f"board={name} is unknown{nearest(name, known)} Installed: {', '.join(sorted(known)) or 'none'}, or a YAML file")
+        raise RecbenchError(
+            f"board={name} is unknown{nearest(name, known) or '.'} Installed: {', '.join(sorted(known)) or 'none'}, or a YAML file"
+        )
     return known[name]
 
 
 def _board_file(path: Path) -> Board:
     if not path.is_file():
         raise RecbenchError(f"board={path}: no such file")
-    fields: Any = OmegaConf.to_container(OmegaConf.load(path))
+    try:
+        fields: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        raise RecbenchError(f"board={path} is not readable YAML ({one_line(error)})") from error
+    if not isinstance(fields, dict):
+        raise RecbenchError(f"board={path} must hold the fields of a board, as name: value")
     names = [f.name for f in dataclasses.fields(Board)]
     for name in fields:
         if name not in names:
-            raise RecbenchError(f"board={path} has no field '{name}'{nearest(name, names)} It has: {', '.join(names)}")
+            raise RecbenchError(
+                f"board={path} has no field '{name}'{nearest(name, names) or '.'} It has: {', '.join(names)}"
+            )
+    missing = [n for n in ("name", "data", "metrics", "headline") if n not in fields]
+    if missing:
+        raise RecbenchError(f"board={path} lacks {', '.join(missing)}; compare python -m recbench show board=ecommerce")
     return Board(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
     """A composed configuration as a plan; `chosen` holds the names of the `model` and `data` groups."""
-    data = chosen.get("data") or ""
+    settings, data = settings_of(config), chosen.get("data") or ""
     if config.get("board"):
         the_board = board(str(config.board))
     elif data:
@@ -155,17 +173,54 @@ def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
     expected = canonical.Params(**the_board.data_params).as_dict()
     on_board = (not data or data == the_board.data) and {**params, "root": ""} == {**expected, "root": ""}
     if not chosen.get("model"):
-        raise RecbenchError(f"say which model, for instance model=popular. Installed models: {', '.join(registry.names('model')) or 'none'}")
+        raise RecbenchError(
+            f"say which model, for instance model=popular. Installed models: {', '.join(registry.names('model')) or 'none'}"
+        )
     plugin = registry.find("model", chosen["model"])
     model_params: Any = OmegaConf.to_container(config.model)
     return Plan(
-        board=the_board, on_board=on_board, data=data or the_board.data, data_params=params, model=plugin.name,
-        model_params=plugin.load().Params(**model_params).as_dict(), distribution=plugin.distribution, version=plugin.version,
-        seed=int(config.seed), precision=str(config.trainer.precision), device=str(config.trainer.device),
-        max_minutes=config.trainer.max_minutes,
+        board=the_board,
+        on_board=on_board,
+        data=data or the_board.data,
+        data_params=params,
+        model=plugin.name,
+        model_params=plugin.load().Params(**model_params).as_dict(),
+        distribution=plugin.distribution,
+        version=plugin.version,
+        seed=settings.seed,
+        precision=settings.precision,
+        device=settings.device,
+        max_minutes=settings.max_minutes,
     )
 
 
-def threads_of(config: DictConfig) -> int:
-    """The threads asked for, or every core of this machine."""
-    return int(config.trainer.threads or len(os.sched_getaffinity(0)))
+@dataclasses.dataclass(frozen=True)
+class Settings(Params):
+    """What conf/config.yaml and conf/trainer/ say beside the plugins, with their legal values; defaults stand there."""
+
+    seed: int = param(1, "Seed of the run.", low=0, high=2**31 - 1)
+    submit: bool = param(False, "Copy the entry to the board.")
+    resume: bool = param(False, "Go on from the last checkpoint.")
+    out: str = param("runs", "Folder of the runs.")
+    leaderboards: str = param("leaderboards", "Folder of the boards.")
+    threads: int | None = param(None, "Threads; empty: all cores.", low=1, high=1024)
+    precision: str = param(
+        "32-true", "Precision of training.", choices=("32-true", "bf16-mixed", "16-mixed", "64-true")
+    )
+    device: str = param("cpu", "Where to train.")
+    max_minutes: float | None = param(None, "Bound on training time.", low=0.0, unit="minutes")
+    progress: bool = param(True, "Show a progress bar.")
+
+    @property
+    def cores(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+def settings_of(config: DictConfig) -> Settings:
+    """The run's settings, checked; RecbenchError names the one that is wrong."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(Settings):
+        at_top = f.name in config
+        value = config[f.name] if at_top else config.trainer[f.name]
+        found[f.name] = checked(Settings, f.name, value, "this run" if at_top else "trainer")
+    return Settings(**found)

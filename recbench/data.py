@@ -68,22 +68,32 @@ class Interactions:
 
     @classmethod
     def sorted(
-        cls, user: NDArray, item: NDArray, time: NDArray, *, n_users: int, n_items: int,
-        behavior: NDArray | None = None, value: NDArray | None = None, behaviors: tuple[str, ...] = ("interact",),
+        cls,
+        user: NDArray,
+        item: NDArray,
+        time: NDArray,
+        *,
+        n_users: int,
+        n_items: int,
+        behavior: NDArray | None = None,
+        value: NDArray | None = None,
+        behaviors: tuple[str, ...] = ("interact",),
     ) -> Interactions:
         """Interactions from columns in any order; equal times keep the order given."""
         order = np.argsort(time, kind="stable")
         behavior = np.zeros(len(order), np.int8) if behavior is None else behavior
         value = np.ones(len(order), np.float32) if value is None else value
-        return cls(
-            user[order], item[order], time[order], behavior[order], value[order], behaviors, n_users, n_items
-        )
+        return cls(user[order], item[order], time[order], behavior[order], value[order], behaviors, n_users, n_items)
 
     def where(self, keep: NDArray) -> Interactions:
         """The events selected by a boolean mask or by ascending row numbers, (E,) or shorter."""
         return replace(
-            self, user=self.user[keep], item=self.item[keep], time=self.time[keep],
-            behavior=self.behavior[keep], value=self.value[keep],
+            self,
+            user=self.user[keep],
+            item=self.item[keep],
+            time=self.time[keep],
+            behavior=self.behavior[keep],
+            value=self.value[keep],
         )
 
     def by_user(self) -> tuple[NDArray, NDArray]:
@@ -189,7 +199,12 @@ class Queries:
     def take(self, rows: NDArray | slice) -> Queries:
         """The chosen queries, in the order given; histories are not copied."""
         return replace(
-            self, user=self.user[rows], time=self.time[rows], items=self.items.take(rows),
-            behaviors=self.behaviors.take(rows), times=self.times.take(rows), values=self.values.take(rows),
+            self,
+            user=self.user[rows],
+            time=self.time[rows],
+            items=self.items.take(rows),
+            behaviors=self.behaviors.take(rows),
+            times=self.times.take(rows),
+            values=self.values.take(rows),
             item=None if self.item is None else self.item[rows],
         )

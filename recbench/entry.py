@@ -68,7 +68,7 @@ class Entry:
         return entry
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Whole or not at all: a full disk or a kill leaves the old file. RecbenchError names the path and the cause."""
     temporary = None
     try:
@@ -83,4 +83,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise RecbenchError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder, nothing was lost") from error
+        raise RecbenchError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder, nothing was lost"
+        ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recbench.entry import Entry, write_atomically
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, one_line
 from recbench.plan import Board, digest
 
 
@@ -62,17 +62,33 @@ def submit(entry: Entry, board: Board, root: Path) -> Path:
     """Copy an entry into `root/BOARD/` and render the page; RecbenchError names the difference of a mixed protocol."""
     folder = root / board.name
     if not entry.on_board:
-        raise RecbenchError(f"this run left the protocol of board {board.name} (data.* was changed); run without those overrides to submit")
+        raise RecbenchError(
+            f"this run left the protocol of board {board.name} (data.* was changed); run without those overrides to submit"
+        )
     frozen = folder / "board.json"
-    protocol = {"board": asdict(board), "data_checksum": entry.data_checksum, "split_fingerprint": entry.split_fingerprint}
+    protocol = {
+        "board": asdict(board),
+        "data_checksum": entry.data_checksum,
+        "split_fingerprint": entry.split_fingerprint,
+    }
     protocol = json.loads(json.dumps(protocol))
     if frozen.is_file():
-        _refuse_mixture(json.loads(frozen.read_text()), protocol, folder)
+        _refuse_mixture(_frozen(frozen), protocol, folder)
     else:
         write_atomically(frozen, json.dumps(protocol, indent=2, sort_keys=True) + "\n")
     write_atomically(folder / f"{entry.model.replace('/', '-')}-{entry.key}.json", entry.to_json())
     write_atomically(folder / "README.md", page(board, read(folder)))
     return folder
+
+
+def _frozen(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        return {name: found[name] for name in ("board", "data_checksum", "split_fingerprint")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecbenchError(
+            f"{path} is not a frozen protocol ({one_line(error)}); restore it from version control"
+        ) from error
 
 
 def _refuse_mixture(frozen: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
@@ -84,7 +100,9 @@ def _refuse_mixture(frozen: dict[str, Any], given: dict[str, Any], folder: Path)
             )
     for name in ("data_checksum", "split_fingerprint"):
         if frozen[name] != given[name]:
-            raise RecbenchError(f"{folder} is frozen with another {name} ({frozen[name][:12]}, this run {given[name][:12]}): the data differ")
+            raise RecbenchError(
+                f"{folder} is frozen with another {name} ({frozen[name][:12]}, this run {given[name][:12]}): the data differ"
+            )
 
 
 def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
@@ -93,14 +111,19 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
     out = []
     for rank, row in zip(ranks(ordered), ordered, strict=True):
         first = row.entries[0]
-        cells: dict[str, Any] = {"rank": rank, "model": row.model + (" <- this run" if mine in [e.key for e in row.entries] else "")}
+        cells: dict[str, Any] = {
+            "rank": rank,
+            "model": row.model + (" (this run)" if mine in [e.key for e in row.entries] else ""),
+        }
         for label in first.scores:
             reach = row.interval(label)
             spread = f" [{reach[0]:.4f}, {reach[1]:.4f}]" if reach and label == first.headline else ""
             cells[label] = f"{row.mean(label):.4f}{spread}"
         cells |= {
-            "seeds": len(row.entries), "tuned": "yes" if first.tuning else "no",
-            "fit s": f"{np.mean([e.seconds['fit'] for e in row.entries]):.1f}", "MB": f"{max(e.peak_memory_mb for e in row.entries):.0f}",
+            "seeds": len(row.entries),
+            "tuned": "yes" if first.tuning else "no",
+            "fit s": f"{np.mean([e.seconds['fit'] for e in row.entries]):.1f}",
+            "MB": f"{max(e.peak_memory_mb for e in row.entries):.0f}",
         }
         out.append(cells)
     return out
@@ -109,8 +132,13 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
 def page(board: Board, entries: list[Entry]) -> str:
     """The board's page in Markdown, a function of the files alone."""
     lines = [f"# {board.name} (version {board.version})", "", board.meaning, ""]
-    lines += [f"Data {board.data}, split {board.split}, ask {board.ask}, target {board.target}, repeat {board.repeat}, fit on {board.fit_on}."]
-    lines += [f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.", ""]
+    lines += [
+        f"Data {board.data}, split {board.split}, ask {board.ask}, target {board.target}, repeat {board.repeat}, fit on {board.fit_on}."
+    ]
+    lines += [
+        f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.",
+        "",
+    ]
     cells = table(entries)
     if cells:
         lines += ["| " + " | ".join(cells[0]) + " |", "|" + " --- |" * len(cells[0])]

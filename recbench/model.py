@@ -5,6 +5,7 @@ Letters: Q queries, K list length, I items, B behaviours.
 
 from __future__ import annotations
 
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.data import Queries
+from recbench.entry import write_atomically
 from recbench.errors import RecbenchError
 from recbench.params import Params
 
@@ -109,9 +111,10 @@ class Recommender(ABC):
                 arrays |= {f"{name}.{part}": np.asarray(v) for part, v in parts.items()}
             else:
                 arrays[name] = np.asarray(value)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
-        np.savez(folder / "arrays.npz", **arrays)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_atomically(folder / "params.json", json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
+        write_atomically(folder / "arrays.npz", buffer.getbuffer())
 
     @classmethod
     def load(cls, folder: Path) -> Recommender:

@@ -16,8 +16,15 @@ from recbench.errors import RecbenchError, nearest
 
 
 def param(
-    default: Any, meaning: str, *, low: float | None = None, high: float | None = None,
-    choices: tuple[str, ...] | None = None, log: bool = False, tune: bool = False, unit: str = "",
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    log: bool = False,
+    tune: bool = False,
+    unit: str = "",
 ) -> Any:
     """A field of a `Params` dataclass.
 
@@ -71,7 +78,7 @@ def checked(cls: type[Params], name: str, value: Any, owner: str = "") -> Any:
     owner = owner or cls.__name__
     if name not in fields:
         known = ", ".join(fields) or "none"
-        raise RecbenchError(f"{owner} has no parameter '{name}'{nearest(name, fields)} It has: {known}")
+        raise RecbenchError(f"{owner} has no parameter '{name}'{nearest(name, fields) or '.'} It has: {known}")
     kind, optional = types_of(cls)[name]
     if value is None and optional:
         return None
@@ -119,8 +126,13 @@ def table(cls: type[Params]) -> list[dict[str, str]]:
             space = allowed(f) or ("true, false" if types_of(cls)[f.name][0] is bool else "")
             space += " (log)" if meta.get("log") else ""
         unit = f" [{meta['unit']}]" if meta.get("unit") else ""
-        rows.append({
-            "name": f.name, "default": str(f.default), "allowed": allowed(f), "search": space,
-            "meaning": meta.get("meaning", "") + unit,
-        })
+        rows.append(
+            {
+                "name": f.name,
+                "default": str(f.default),
+                "allowed": allowed(f),
+                "search": space,
+                "meaning": meta.get("meaning", "") + unit,
+            }
+        )
     return rows

@@ -55,9 +55,13 @@ class Board:
             given = getattr(self, name)
             if given not in words:
                 allowed = ", ".join(words)
-                raise RecbenchError(f"board {self.name}: {name} must be one of {allowed}; given {given!r}{nearest(str(given), words)}")
+                raise RecbenchError(
+                    f"board {self.name}: {name} must be one of {allowed}; given {given!r}{nearest(str(given), words)}"
+                )
         if self.headline not in self.metrics:
-            raise RecbenchError(f"board {self.name}: headline {self.headline} is not among its metrics {', '.join(self.metrics)}")
+            raise RecbenchError(
+                f"board {self.name}: headline {self.headline} is not among its metrics {', '.join(self.metrics)}"
+            )
 
     @property
     def protocol_hash(self) -> str:

@@ -27,7 +27,7 @@ class Plugin:
         """The plugin's class; PluginError names the distribution and the cause where it cannot be imported."""
         try:
             return self.entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind}={self.name} from {self.distribution} {self.version} ({self.entry_point.value}) "
                 f"cannot be loaded: {one_line(error)}"
@@ -62,7 +62,7 @@ def find(kind: str, name: str) -> Plugin:
     matches = [p for p in plugins(kind) if p.name == short and distribution in ("", p.distribution)]
     if not matches:
         known = ", ".join(names(kind)) or "none"
-        raise PluginError(f"{kind}={name} is not installed{nearest(short, names(kind))} Installed: {known}")
+        raise PluginError(f"{kind}={name} is not installed{nearest(short, names(kind)) or '.'} Installed: {known}")
     if len(matches) > 1:
         owners = " and ".join(f"{p.distribution} {p.version}" for p in matches)
         choice = f"{kind}={matches[0].distribution}/{short}"

@@ -43,11 +43,30 @@ def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
     """Carry out one plan and leave `out/KEY/`; RecbenchError on anything a user can mend."""
     around = around or Surroundings()
     folder = around.out / plan.key
+    try:
+        return _street(plan, around, folder)
+    except OSError as error:
+        raise RecbenchError(
+            f"cannot read or write under {folder}: {error.strerror or error}; free space or choose another folder with out=FOLDER"
+        ) from error
+
+
+def _street(plan: Plan, around: Surroundings, folder: Path) -> Entry:
     model_cls = answering(plan)
     metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
     write_atomically(folder / "plan.json", _plan_json(plan))
     for tracker in around.trackers:
-        tracker.start(folder, {"model": plan.model, "seed": plan.seed, "board": plan.board.name, "params": plan.model_params, "data": plan.data, **plan.data_params})
+        tracker.start(
+            folder,
+            {
+                "model": plan.model,
+                "seed": plan.seed,
+                "board": plan.board.name,
+                "params": plan.model_params,
+                "data": plan.data,
+                **plan.data_params,
+            },
+        )
     clock = _Clock()
     source_cls = registry.find("data", plan.data).load()
     dataset = source_cls(source_cls.Params(**plan.data_params)).load()
@@ -68,7 +87,7 @@ def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
 
 def answering(plan: Plan) -> type[Recommender]:
     """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
-    cls = registry.find("model", plan.model).load()
+    cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
     task = plan.board.task
     if task not in cls.traits.tasks:
         able = []
@@ -77,7 +96,9 @@ def answering(plan: Plan) -> type[Recommender]:
                 able += [plugin.name] if task in plugin.load().traits.tasks else []
             except RecbenchError:
                 continue
-        raise RecbenchError(f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}")
+        raise RecbenchError(
+            f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
+        )
     clock = registry.find("data", plan.data).load().info.clock
     if cls.traits.needs_clock and clock in ("order", "none"):
         raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
@@ -106,9 +127,17 @@ def _fit(
             tracker.log(step, values)
 
     context = Context(
-        seed=plan.seed, threads=around.threads, device=plan.device, precision=plan.precision, max_minutes=plan.max_minutes,
-        progress=around.progress, resume=around.resume, folder=folder / "select", repeat=plan.board.repeat,
-        evaluate=evaluate, report=report,
+        seed=plan.seed,
+        threads=around.threads,
+        device=plan.device,
+        precision=plan.precision,
+        max_minutes=plan.max_minutes,
+        progress=around.progress,
+        resume=around.resume,
+        folder=folder / "select",
+        repeat=plan.board.repeat,
+        evaluate=evaluate,
+        report=report,
     )
     model = cls(cls.Params(**plan.model_params))
     model.fit(parts.train, context)
@@ -137,7 +166,10 @@ def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout:
     """Lists and per-query values as files, each with its SHA-256: intervals and new metrics need no retraining."""
     row, item = holdout.truth.flat()
     files = {
-        "lists.npz": {f.removesuffix("_QK"): getattr(answers, f) for f in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK")}
+        "lists.npz": {
+            f.removesuffix("_QK"): getattr(answers, f)
+            for f in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK")
+        }
         | {"user": holdout.queries.user, "time": holdout.queries.time, "truth_row": row, "truth_item": item},
         "per_query.npz": {s.label: s.per_query for s in scores},
     }
@@ -154,21 +186,47 @@ def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout:
 
 
 def _entry(
-    plan: Plan, checksum: str, parts: Split, scores: list[Score], valid: float, artefacts: dict[str, str], model: Any,
-    seconds: dict[str, float], around: Surroundings,
+    plan: Plan,
+    checksum: str,
+    parts: Split,
+    scores: list[Score],
+    valid: float,
+    artefacts: dict[str, str],
+    model: Any,
+    seconds: dict[str, float],
+    around: Surroundings,
 ) -> Entry:
     return Entry(
-        key=plan.key, board=plan.board.name, board_version=plan.board.version, protocol_hash=plan.board.protocol_hash,
-        on_board=plan.on_board, task=plan.board.task, data=plan.data, data_checksum=checksum,
-        split_fingerprint=parts.fingerprint, leakage=parts.leakage, model=plan.model, distribution=plan.distribution,
-        version=plan.version, params=plan.model_params, seed=plan.seed, headline=plan.board.headline,
+        key=plan.key,
+        board=plan.board.name,
+        board_version=plan.board.version,
+        protocol_hash=plan.board.protocol_hash,
+        on_board=plan.on_board,
+        task=plan.board.task,
+        data=plan.data,
+        data_checksum=checksum,
+        split_fingerprint=parts.fingerprint,
+        leakage=parts.leakage,
+        model=plan.model,
+        distribution=plan.distribution,
+        version=plan.version,
+        params=plan.model_params,
+        seed=plan.seed,
+        headline=plan.board.headline,
         scores={s.label: {"value": s.value, "low": s.low, "high": s.high, "definition": s.definition} for s in scores},
-        valid_headline=valid, n_queries=len(parts.test.queries), artefacts=artefacts, seconds=seconds,
+        valid_headline=valid,
+        n_queries=len(parts.test.queries),
+        artefacts=artefacts,
+        seconds=seconds,
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        n_parameters=int(getattr(model, "n_parameters", 0)), stopped_by=getattr(model, "stopped_by", "closed form"),
-        epochs=int(getattr(model, "chosen_epochs", 0) or 0), threads=around.threads,
+        n_parameters=int(getattr(model, "n_parameters", 0)),
+        stopped_by=getattr(model, "stopped_by", "closed form"),
+        epochs=int(getattr(model, "chosen_epochs", 0) or 0),
+        threads=around.threads,
         machine={"system": platform.system(), "processor": platform.machine(), "python": platform.python_version()},
-        recbench_version=__version__, commit=_commit(), command=around.command or " ".join(sys.argv),
+        recbench_version=__version__,
+        commit=_commit(),
+        command=around.command or " ".join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
@@ -178,5 +236,7 @@ def _commit() -> str:
     home = Path(__file__).resolve().parent.parent
     if not (home / ".git").exists():
         return ""
-    done = subprocess.run(["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip()

@@ -51,7 +51,9 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
     """
     clock = dataset.info.clock
     if board.split == "global_time" and clock in ("order", "none"):
-        raise RecbenchError(f"split global_time needs a clock; data={dataset.info.name} has {clock}: use leave_last_out or random_pairs")
+        raise RecbenchError(
+            f"split global_time needs a clock; data={dataset.info.name} has {clock}: use leave_last_out or random_pairs"
+        )
     if board.split == "leave_last_out" and clock == "none":
         raise RecbenchError(f"split leave_last_out needs an order; data={dataset.info.name} has none: use random_pairs")
     log, part = _shuffle_ties(dataset, seed)
@@ -61,13 +63,19 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
     train = replace(dataset, interactions=log.where(part == TRAIN), part=None)
     both = train if board.fit_on == "train" else replace(dataset, interactions=log.where(part <= VALID), part=None)
     if not len(train.interactions):
-        raise RecbenchError(f"board {board.name}: the training part is empty; shorten the windows or loosen the filters")
+        raise RecbenchError(
+            f"board {board.name}: the training part is empty; shorten the windows or loosen the filters"
+        )
     valid, _ = _holdout(log, part, VALID, board, keep_item)
     test, dropped = _holdout(log, part, TEST, board, keep_item)
     for name, holdout in (("validation", valid), ("test", test)):
         if not len(holdout.queries):
-            raise RecbenchError(f"board {board.name}: the {name} holdout is empty; lengthen its window or loosen the filters")
-    return Split(train, both, valid, test, _leakage(log, part, test, dropped, filtered), _fingerprint(dataset, log, part))
+            raise RecbenchError(
+                f"board {board.name}: the {name} holdout is empty; lengthen its window or loosen the filters"
+            )
+    return Split(
+        train, both, valid, test, _leakage(log, part, test, dropped, filtered), _fingerprint(dataset, log, part)
+    )
 
 
 def _shuffle_ties(dataset: Dataset, seed: int) -> tuple[Interactions, NDArray | None]:
@@ -133,7 +141,11 @@ def _filters(log: Interactions, in_train: NDArray, filters: dict[str, int]) -> t
         items = np.bincount(item[alive], minlength=log.n_items) >= filters.get("min_item_events", 0)
         users = np.bincount(user[alive], minlength=log.n_users) >= filters.get("min_user_events", 0)
         if (items & item_kept).sum() == item_kept.sum() and (users & user_kept).sum() == user_kept.sum():
-            return item_kept, user_kept, {"items_filtered": int((~item_kept).sum()), "users_filtered": int((~user_kept).sum())}
+            return (
+                item_kept,
+                user_kept,
+                {"items_filtered": int((~item_kept).sum()), "users_filtered": int((~user_kept).sum())},
+            )
         item_kept, user_kept = item_kept & items, user_kept & users
 
 
@@ -173,12 +185,22 @@ def _holdout(log: Interactions, part: NDArray, which: int, board: Board, keep_it
         known[log.item[part < which]] = True
         candidates &= known
     truth, kept, dropped = _truth(item, rows, query, start, stop, board, candidates)
-    moment_of = time[asked] if board.ask != "window_start" or not ordered else np.full(len(asked), _window_open(log, part, which))
+    moment_of = (
+        time[asked]
+        if board.ask != "window_start" or not ordered
+        else np.full(len(asked), _window_open(log, part, which))
+    )
     b, v = log.behavior[order], log.value[order]
     start, stop = start[kept], stop[kept]
     queries = Queries(
-        user[asked][kept], moment_of[kept], Ragged(item, start, stop), Ragged(b, start, stop), Ragged(time, start, stop),
-        Ragged(v, start, stop), candidates, board.repeat == "any",
+        user[asked][kept],
+        moment_of[kept],
+        Ragged(item, start, stop),
+        Ragged(b, start, stop),
+        Ragged(time, start, stop),
+        Ragged(v, start, stop),
+        candidates,
+        board.repeat == "any",
     )
     return Holdout(queries, truth), dropped
 

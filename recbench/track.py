@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
-from recbench.entry import Entry
+from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError, one_line
 
 TRACKERS = ("files", "wandb")
@@ -27,7 +27,7 @@ class FilesTracker:
 
     def start(self, folder: Path, config: dict[str, Any]) -> None:
         self.curve = folder / "curve.jsonl"
-        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        write_atomically(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     def log(self, step: int, values: dict[str, float]) -> None:
         with self.curve.open("a") as file:
@@ -57,7 +57,9 @@ class WandbTracker:
         if mode == "online" and not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
             warnings.warn("W&B: nobody is logged in; the run is kept offline", stacklevel=2)
             mode = "offline"
-        self.run = wandb.init(project=self.project, dir=str(folder), config=config, mode=mode, name=f"{config['model']}-{config['seed']}")
+        self.run = wandb.init(
+            project=self.project, dir=str(folder), config=config, mode=mode, name=f"{config['model']}-{config['seed']}"
+        )
 
     def log(self, step: int, values: dict[str, float]) -> None:
         if self.run is not None:
@@ -74,10 +76,18 @@ class WandbTracker:
         import wandb
 
         for label, score in entry.scores.items():
-            self.run.summary.update({f"test/{label}": score["value"], f"test/{label}/low": score["low"], f"test/{label}/high": score["high"]})
+            self.run.summary.update(
+                {
+                    f"test/{label}": score["value"],
+                    f"test/{label}/low": score["low"],
+                    f"test/{label}/high": score["high"],
+                }
+            )
         if board_rows:
             columns = list(board_rows[0])
-            self.run.log({"board": wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in board_rows[:20]])})
+            self.run.log(
+                {"board": wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in board_rows[:20]])}
+            )
         self.run.finish()
 
     def _safely(self, call: Any, *args: Any, **kwargs: Any) -> None:

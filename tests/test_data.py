@@ -37,13 +37,16 @@ class Knobs(Params):
     loss: str = param("bpr", "Loss.", choices=("bpr", "softmax"))
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"dim": 65}, "Knobs: dim must be in 1 to 64; given 65"),
-    ({"dim": 1.5}, "Knobs: dim must be a whole number; given 1.5"),
-    ({"dim": "x"}, "Knobs: dim must be a whole number; given 'x'"),
-    ({"rate": float("nan")}, "Knobs: rate must be in 0 to inf; given nan"),
-    ({"loss": "sofmax"}, "Knobs: loss must be one of bpr, softmax; given 'sofmax'; did you mean 'softmax'?"),
-])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dim": 65}, "Knobs: dim must be in 1 to 64; given 65"),
+        ({"dim": 1.5}, "Knobs: dim must be a whole number; given 1.5"),
+        ({"dim": "x"}, "Knobs: dim must be a whole number; given 'x'"),
+        ({"rate": float("nan")}, "Knobs: rate must be in 0 to inf; given nan"),
+        ({"loss": "sofmax"}, "Knobs: loss must be one of bpr, softmax; given 'sofmax'; did you mean 'softmax'?"),
+    ],
+)
 def test_params_say_what_is_allowed(given, message):
     with pytest.raises(RecbenchError) as error:
         Knobs(**given)

@@ -13,7 +13,18 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource
 from recbench.errors import RecbenchError, one_line
 from recbench.plan import Board
 
-METRICS = ("ndcg@10", "ndcg@5", "hit-rate@5", "hit-rate@10", "recall@10", "mrr@10", "coverage@10", "novelty@10", "popularity-bias@10", "gini@10")
+METRICS = (
+    "ndcg@10",
+    "ndcg@5",
+    "hit-rate@5",
+    "hit-rate@10",
+    "recall@10",
+    "mrr@10",
+    "coverage@10",
+    "novelty@10",
+    "popularity-bias@10",
+    "gini@10",
+)
 TERMS = "Amazon product data 2014 (McAuley et al., UCSD): for research, no formal licence"
 SOURCE = "github.com/RUCAIBox/CIKM2020-S3Rec at 2a81540a, folder data"
 
@@ -21,8 +32,16 @@ SOURCE = "github.com/RUCAIBox/CIKM2020-S3Rec at 2a81540a, folder data"
 def leave_last_out(name: str) -> Board:
     """The protocol of the published tables: the last item is asked, all items ranked, seen items masked."""
     return Board(
-        name, name, METRICS, "ndcg@10", split="leave_last_out", ask="last", target="first", repeat="new",
-        fit_on="train+valid", candidates="all",
+        name,
+        name,
+        METRICS,
+        "ndcg@10",
+        split="leave_last_out",
+        ask="last",
+        target="first",
+        repeat="new",
+        fit_on="train+valid",
+        candidates="all",
         meaning="Leave-last-out: leaks across users by design; kept because published tables use it.",
     )
 
@@ -36,27 +55,49 @@ class _OrderFile(DatasetSource):
         try:
             lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise RecbenchError(f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again") from error
+            raise RecbenchError(
+                f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+            ) from error
         try:
             rows = [np.array(line.split(), dtype=np.int64) for line in lines]
         except ValueError as error:
-            raise RecbenchError(f"data={self.info.name}: {path.name} must hold whole numbers only ({one_line(error)})") from error
+            raise RecbenchError(
+                f"data={self.info.name}: {path.name} must hold whole numbers only ({one_line(error)})"
+            ) from error
+        short = [n for n, row in enumerate(rows, 1) if len(row) < 2]
+        if short or not rows:
+            raise RecbenchError(
+                f"data={self.info.name}: {path.name} {f'line {short[0]} holds no user and item' if short else 'is empty'}; restore the file"
+            )
         lengths = np.array([len(row) - 1 for row in rows])
         items = np.concatenate([row[1:] for row in rows])
         item_ids, item = np.unique(items, return_inverse=True)
         log = Interactions.sorted(
-            np.repeat(np.arange(len(rows)), lengths), item, np.concatenate([np.arange(n) for n in lengths]),
-            n_users=len(rows), n_items=len(item_ids),
+            np.repeat(np.arange(len(rows)), lengths),
+            item,
+            np.concatenate([np.arange(n) for n in lengths]),
+            n_users=len(rows),
+            n_items=len(item_ids),
         )
         return Dataset(
-            self.info, log, np.array([row[0] for row in rows]), item_ids, self._items(item_ids),
+            self.info,
+            log,
+            np.array([row[0] for row in rows]),
+            item_ids,
+            self._items(item_ids),
             checksum=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
 
     def _items(self, item_ids: np.ndarray):
         import pandas as pd
 
-        attributes = json.loads(self.file(f"{self.stem}_item2attributes.json").read_text())
+        path = self.file(f"{self.stem}_item2attributes.json")
+        try:
+            attributes = json.loads(path.read_text())
+        except ValueError as error:
+            raise RecbenchError(
+                f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+            ) from error
         return pd.DataFrame({"text": [" ".join(map(str, attributes.get(str(i), []))) for i in item_ids]})
 
 

