@@ -71,7 +71,32 @@ def _hydra(words: list[str]) -> int:
 
 
 FLAGS = frozenset(
-    ["--help", "-h", "--hydra-help", "--version", "--multirun", "-m", "--run", "-r", "--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"]
+    [
+        "--help",
+        "-h",
+        "--hydra-help",
+        "--version",
+        "--multirun",
+        "-m",
+        "--run",
+        "-r",
+        "--cfg",
+        "-c",
+        "--package",
+        "-p",
+        "--resolve",
+        "--info",
+        "-i",
+        "--shell-completion",
+        "-sc",
+        "--config-path",
+        "-cp",
+        "--config-name",
+        "-cn",
+        "--config-dir",
+        "-cd",
+        "--experimental-rerun",
+    ]
 )
 
 

@@ -130,7 +130,7 @@ def entries(folder: Path) -> list[dict]:
 def test_a_run_prints_scores_and_board_and_leaves_an_entry(recbench, tmp_path):
     done = recbench(*BEAUTY)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    for text in ("ndcg@10", "95% interval over users", "Board amazon-beauty", "popular <- this run"):
+    for text in ("ndcg@10", "95% interval over users", "Board amazon-beauty", "popular (this run)"):
         assert text in done.stdout
     (entry,) = entries(tmp_path / "runs")
     assert entry["model"] == "popular" and entry["board"] == "amazon-beauty" and entry["on_board"]
