@@ -30,7 +30,7 @@ class EASEParams(Params):
 
     l2: float = param(250.0, "Ridge penalty on the weights.", low=1.0, high=1e5, log=True, tune=True)
     max_items: int = param(
-        20000, "Most popular items that are modelled; memory is 4 bytes times its square.", low=1, high=46000
+        8000, "Most popular items that are modelled; memory is 4 bytes times its square.", low=1, high=46000
     )
 
 
