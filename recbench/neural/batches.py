@@ -37,10 +37,12 @@ class Windows(Dataset):
     `new_only`: only a user's first event with an item counts; pieces in which nothing counts are left out.
     """
 
-    def __init__(self, log: Interactions, max_length: int, new_only: bool) -> None:
+    def __init__(self, log: Interactions, max_length: int, new_only: bool, since: int | None = None) -> None:
         order, starts = log.by_user()
         self.items = log.item[order].astype(np.int64)
         self.counts = first_events(log, order) if new_only else np.ones(len(order), bool)
+        if since is not None:
+            self.counts = self.counts & (log.time[order] >= since)
         self.start_token = log.n_items
         size = max_length + 1
         pieces = -(-np.diff(starts) // size)

@@ -35,4 +35,12 @@ class TrainParams(Params):
         "Events that count in the loss: all, or a user's first with an item; auto: new on boards of new items.",
         choices=TARGETS,
     )
+    target_days: float = param(
+        60.0,
+        "Events older than this before the end are history only, not targets; 0: none; needs a clock.",
+        low=0.0,
+        high=36500.0,
+        unit="days",
+        tune=False,
+    )
     max_length: int = param(50, "Newest events of a history that are read.", low=1, high=10_000)

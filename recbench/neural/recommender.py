@@ -58,6 +58,13 @@ class TorchRecommender(Recommender):
         self.net = self.network(train)
         train_network(self, train, context)
 
+    def targets_since(self, train: Dataset) -> int | None:
+        """The moment from which events are targets; None where all are: a shop's demand drifts, its histories do not."""
+        days = self.params.target_days
+        if not days or train.info.clock in ("order", "none"):
+            return None
+        return int(train.interactions.time[-1]) - round(days * 86400)
+
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the newest max_length items of each history; an empty one scores by the start token."""
         import torch

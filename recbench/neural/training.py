@@ -177,7 +177,7 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     """Train `model.net` in place; leaves `chosen_epochs`, `stopped_by` and `curve`. KeyboardInterrupt after Ctrl-C."""
     params = model.params
     new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
-    windows = Windows(train.interactions, params.max_length, new_only)
+    windows = Windows(train.interactions, params.max_length, new_only, model.targets_since(train))
     model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
     if not len(windows):
         return

@@ -44,16 +44,18 @@ class Transformer(TorchRecommender):
     def network(self, train: Dataset) -> nn.Module:
         from recbench_sequential.network import Network
 
-        return Network(train.n_items, self.params, item_shares(train))
+        return Network(train.n_items, self.params, item_shares(train, self))
 
 
-def item_shares(train: Dataset) -> Tensor | None:
-    """(I,) float32 each item's share of the training part's distinct (user, item) pairs, one added to each count."""
+def item_shares(train: Dataset, model: TorchRecommender) -> Tensor | None:
+    """(I,) float32 each item's share of the distinct (user, item) pairs among the targets, one added to each count."""
     import torch
 
     log = getattr(train, "interactions", None)  # a model that is being loaded has no training part
     if log is None:
         return None
+    since = model.targets_since(train)
+    log = log if since is None else log.where(log.time >= since)
     pairs = np.unique(log.user.astype(np.int64) * train.n_items + log.item)
     counts_I = np.bincount(pairs % train.n_items, minlength=train.n_items) + 1.0
     return torch.from_numpy((counts_I / counts_I.sum()).astype(np.float32))
