@@ -17,15 +17,15 @@ SMALL_CATALOGUE = 20_000  # items up to which loss=auto means the full softmax
 class TrainParams(Params):
     """Parameters every model trained by `TorchRecommender` has."""
 
-    epochs: int = param(40, "Most passes over the training part.", low=1, high=10_000)
-    batch_size: int = param(128, "Windows of history in a batch.", low=1, high=65_536)
-    learning_rate: float = param(1e-3, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
+    epochs: int = param(20, "Most passes over the training part.", low=1, high=10_000)
+    batch_size: int = param(64, "Windows of history in a batch.", low=1, high=65_536)
+    learning_rate: float = param(5e-4, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
     weight_decay: float = param(0.0, "Decay of the weights.", low=0.0, high=1.0)
     optimizer: str = param("adamw", "Rule of the update.", choices=OPTIMIZERS)
     schedule: str = param("constant", "Course of the learning rate.", choices=SCHEDULES)
     warmup_steps: int = param(100, "Steps of linear rise; read by warmup and cosine.", low=0, high=1_000_000)
     clip: float = param(1.0, "Largest norm of the gradient; 0 never clips.", low=0.0, high=1000.0)
-    patience: int = param(4, "Epochs without a better headline before training stops.", low=1, high=10_000)
+    patience: int = param(3, "Epochs without a better headline before training stops.", low=1, high=10_000)
     loss: str = param(
         "auto", f"Full or sampled softmax; auto: full up to {SMALL_CATALOGUE} items.", choices=("auto", *LOSSES)
     )

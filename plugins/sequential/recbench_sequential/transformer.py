@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class TransformerParams(TrainParams):
     """Shape of the Transformer, beside the parameters of its training."""
 
-    dim: int = param(64, "Width of items and states.", low=1, high=1024, tune=True, log=True)
+    dim: int = param(32, "Width of items and states.", low=1, high=1024, tune=True, log=True)
     blocks: int = param(1, "Attention blocks.", low=1, high=8, tune=True)
     heads: int = param(1, "Attention heads; divides dim.", low=1, high=64)
-    dropout: float = param(0.2, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
+    dropout: float = param(0.3, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
