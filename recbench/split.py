@@ -158,10 +158,8 @@ def _holdout(log: Interactions, part: NDArray, which: int, board: Board, keep_it
     wanted = np.isin(log.behavior[order], [log.behaviors.index(b) for b in board.behaviors or log.behaviors])
     rows = np.flatnonzero((p == which) & wanted)
     ordered = board.split in ("global_time", "leave_last_out")
-    if not ordered:  # history first, then the part asked about: without a cut in time only the part tells them apart
-        rank = np.lexsort((np.arange(len(p)), np.where(p == TRAIN, 0, np.where(p == which, 2, 1)), user))
-        if which == VALID:
-            rank = np.lexsort((np.arange(len(p)), np.where(p == TRAIN, 0, np.where(p == VALID, 1, 2)), user))
+    if not ordered:  # without a cut in time only the part tells history from target
+        rank = np.lexsort((np.arange(len(p)), p, user))
         order, item, time, user, p, wanted = order[rank], item[rank], time[rank], user[rank], p[rank], wanted[rank]
         rows = np.flatnonzero((p == which) & wanted)
     if board.split == "random_users":

@@ -1,5 +1,7 @@
 """Splits against a table small enough to cut by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,12 @@ def test_leave_last_out_leaves_the_last_moment():
 def test_a_clock_is_needed_for_windows():
     with pytest.raises(RecbenchError, match="split global_time needs a clock; data=shop has order"):
         split(shop("order"), window())
+
+
+def test_given_parts_make_the_history_where_time_does_not():
+    part = np.array([0, 2, 0, 0, 1, 1, 2, 2, 0], np.int8)  # of LOG, row by row
+    dataset = replace(shop("none"), part=part)
+    parts = split(dataset, window(split="given"))
+    assert answers(parts.valid) == [[1], [0]] and answers(parts.test) == [[1, 3], [4]]
+    assert [sorted(parts.valid.queries.items[q].tolist()) for q in range(2)] == [[0, 2], [0, 1]]
+    assert [sorted(parts.test.queries.items[q].tolist()) for q in range(2)] == [[0, 1, 2], [0, 0, 1]]
