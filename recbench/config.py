@@ -151,7 +151,8 @@ def _board_file(path: Path) -> Board:
     missing = [n for n in ("name", "data", "metrics", "headline") if n not in fields]
     if missing:
         raise RecbenchError(f"board={path} lacks {', '.join(missing)}; compare python -m recbench show board=ecommerce")
-    return Board(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return Board(**values)
 
 
 def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:

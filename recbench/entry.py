@@ -53,8 +53,8 @@ class Entry:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """Sorted keys, so that equal entries are equal files."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        """Fields in the order above and scores in the board's, so that equal entries are equal files."""
+        return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Entry:

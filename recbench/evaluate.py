@@ -15,7 +15,7 @@ from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.metric import Metric, RankedLists
-from recbench.model import Recommender, mask
+from recbench.model import Recommender, mask, top_k
 from recbench.split import Holdout
 from recbench.stats import bootstrap_interval
 
@@ -58,30 +58,14 @@ def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0) -> RankedL
 
 def _from_scores(scores_QI: NDArray, truth: Ragged, k: int, rng: np.random.Generator) -> tuple[NDArray, ...]:
     """Top-k and tie groups from masked scores; the last group reaches as far as the catalogue ties."""
-    n_queries, n_items = scores_QI.shape
-    take = min(k, n_items)
-    threshold_Q1 = np.partition(scores_QI, n_items - take, axis=1)[:, n_items - take, None]
-    row, item = np.nonzero(scores_QI > threshold_Q1)
-    above_Q = np.bincount(row, minlength=n_queries)
-    tied_QI = scores_QI == threshold_Q1
-    tied_Q = tied_QI.sum(1)
-    rows, items = [row], [item]
-    for q in np.flatnonzero(threshold_Q1[:, 0] > -np.inf):
-        ties, room = np.flatnonzero(tied_QI[q]), take - above_Q[q]
-        chosen = ties if len(ties) <= room else rng.choice(ties, room, replace=False)
-        rows.append(np.full(len(chosen), q)), items.append(chosen)
-    row, item = np.concatenate(rows), np.concatenate(items)
-    order = np.lexsort((rng.random(len(row)), -scores_QI[row, item], row))
-    row, item = row[order], item[order]
-    position = np.arange(len(row)) - np.searchsorted(row, row)
-    items_QK = np.full((n_queries, k), -1, np.int32)
-    scores_QK = np.full((n_queries, k), -np.inf, np.float32)
-    items_QK[row, position], scores_QK[row, position] = item, scores_QI[row, item]
+    lists = top_k(scores_QI, k, rng)
+    items_QK, scores_QK = lists.items_QK, lists.scores_QK
     start_QK, size_QK = _groups(items_QK, scores_QK)
-    last = (scores_QK == threshold_Q1) & (items_QK >= 0)
-    size_QK = np.where(last, tied_Q[:, None], size_QK)
+    last_Q1 = scores_QK[:, min(k, scores_QI.shape[1]) - 1, None]
+    size_QK = np.where(scores_QK == last_Q1, (scores_QI == last_Q1).sum(1)[:, None], size_QK)
+    size_QK[items_QK < 0] = 1
     query, right = truth.flat()
-    relevant_QK = np.zeros((n_queries, k), np.int64)
+    relevant_QK = np.zeros(items_QK.shape, np.int64)
     np.add.at(relevant_QK, query, (scores_QK[query] == scores_QI[query, right][:, None]) & (items_QK[query] >= 0))
     return items_QK, scores_QK, start_QK, size_QK, relevant_QK, truth.lengths
 

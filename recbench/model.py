@@ -9,16 +9,17 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recbench import registry
 from recbench.data import Queries
 from recbench.entry import write_atomically
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, one_line
 from recbench.params import Params
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Context:
     """What `fit` may use beside the data.
 
     `evaluate(model)` is the board's headline on the validation holdout, a number, never the truth; None where there is
-    nothing to select on (`epochs` then says how long to train). `report(step, values)` logs. `repeat`: new or any.
+    nothing to select on (`epochs` then says how long to train). `report(step, values)` logs, and may end a trial by an
+    exception that `fit` lets pass. `folder`: where checkpoints go. `repeat`: new or any, as on the board.
     """
 
     seed: int = 0
@@ -71,16 +73,26 @@ class Context:
     epochs: int | None = None
     evaluate: Callable[[Recommender], float] | None = None
     report: Callable[..., None] = nothing
-    facts: dict[str, Any] = field(default_factory=dict)
+
+    def model(self, name: str, **params: Any) -> Recommender:
+        """Another plugin's model, not yet fitted, for blends and rerankers: plugins never import each other."""
+        cls = registry.find("model", name).load()
+        return cls(cls.Params(**params))
 
 
 class Recommender(ABC):
-    """Base of a model plugin. A subclass names its `Params`, its `traits` and the arrays that `fit` leaves (`fitted`)."""
+    """Base of a model plugin. A subclass names its `Params`, its `traits` and the arrays that `fit` leaves (`fitted`).
+
+    A model trained in epochs sets `n_parameters`, `chosen_epochs` and `stopped_by` when it fits; the entry holds them.
+    """
 
     Params: ClassVar[type[Params]] = Params
     traits: ClassVar[Traits] = Traits()
     small: ClassVar[dict[str, Any]] = {}
     fitted: ClassVar[tuple[str, ...]] = ()
+    n_parameters: int = 0
+    chosen_epochs: int | None = None
+    stopped_by: str = "closed form"
 
     def __init__(self, params: Params | None = None) -> None:
         self.params: Any = params or self.Params()
@@ -112,7 +124,7 @@ class Recommender(ABC):
             else:
                 arrays[name] = np.asarray(value)
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, allow_pickle=False, **arrays)
         write_atomically(folder / "params.json", json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
         write_atomically(folder / "arrays.npz", buffer.getbuffer())
 
@@ -132,6 +144,20 @@ class Recommender(ABC):
         return model
 
 
+def load_run(folder: Path) -> Recommender:
+    """The fitted model of a finished run, from the folder it left; RecbenchError where it cannot be had."""
+    try:
+        plan = json.loads((folder / "plan.json").read_text())
+        name = f"{plan['distribution']}/{plan['model']}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecbenchError(f"{folder} is not the folder of a run ({one_line(error)}); give runs/KEY") from error
+    cls = registry.find("model", name).load()
+    try:
+        return cls.load(folder / "model")
+    except (OSError, ValueError, KeyError) as error:
+        raise RecbenchError(f"{folder} holds no finished model ({one_line(error)}); run it again") from error
+
+
 def mask(scores_QI: NDArray, queries: Queries) -> NDArray:
     """Scores as float32 with -inf at items that may not be recommended; RecbenchError on NaN, infinity or shape."""
     scores_QI = np.array(scores_QI, dtype=np.float32)
@@ -139,27 +165,32 @@ def mask(scores_QI: NDArray, queries: Queries) -> NDArray:
         raise RecbenchError(f"scores must have shape {(len(queries), queries.n_items)}; given {scores_QI.shape}")
     if not np.isfinite(scores_QI).all():
         raise RecbenchError("scores hold NaN or infinity")
-    scores_QI[:, ~queries.candidates] = -np.inf
+    if not queries.candidates.all():
+        scores_QI[:, ~queries.candidates] = -np.inf
     if not queries.seen_allowed:
         scores_QI[queries.items.flat()] = -np.inf
     return scores_QI
 
 
-def top_k(scores_QI: NDArray, k: int, seed: int = 0) -> Recommendations:
-    """The k largest scores of each row; ties in a seeded random order; -inf never enters a list."""
+def top_k(scores_QI: NDArray, k: int, seed: int | np.random.Generator = 0) -> Recommendations:
+    """The k largest scores of each row; ties in a random order drawn by seed; -inf never enters a list."""
     n_queries, n_items = scores_QI.shape
-    items_QK = np.full((n_queries, k), -1, np.int32)
-    scores_QK = np.full((n_queries, k), -np.inf, np.float32)
+    rng = np.random.default_rng(seed)
     take = min(k, n_items)
     threshold_Q1 = np.partition(scores_QI, n_items - take, axis=1)[:, n_items - take, None]
-    rng = np.random.default_rng(seed)
-    for q in range(n_queries):
-        row = scores_QI[q]
-        above = np.flatnonzero(row > threshold_Q1[q])
-        tied = np.flatnonzero((row == threshold_Q1[q]) & (row > -np.inf))
-        if len(tied) > take - len(above):
-            tied = rng.choice(tied, take - len(above), replace=False)
-        chosen = np.concatenate([above, tied])
-        chosen = chosen[np.lexsort((rng.random(len(chosen)), -row[chosen]))]
-        items_QK[q, : len(chosen)], scores_QK[q, : len(chosen)] = chosen, row[chosen]
+    above_QI = scores_QI > threshold_Q1
+    tied_QI = (scores_QI == threshold_Q1) & (threshold_Q1 > -np.inf)
+    room_Q = take - above_QI.sum(1)
+    for q in np.flatnonzero(tied_QI.sum(1) > room_Q):
+        kept = rng.choice(np.flatnonzero(tied_QI[q]), room_Q[q], replace=False)
+        tied_QI[q] = False
+        tied_QI[q, kept] = True
+    # Flat, because nonzero of two dimensions takes six times as long.
+    row, item = np.divmod(np.flatnonzero((above_QI | tied_QI).ravel()), n_items)
+    order = np.lexsort((rng.random(len(row)), -scores_QI[row, item], row))
+    row, item = row[order], item[order]
+    position = np.arange(len(row)) - np.searchsorted(row, row)
+    items_QK = np.full((n_queries, k), -1, np.int32)
+    scores_QK = np.full((n_queries, k), -np.inf, np.float32)
+    items_QK[row, position], scores_QK[row, position] = item, scores_QI[row, item]
     return Recommendations(items_QK, scores_QK)

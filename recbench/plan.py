@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from recbench.errors import RecbenchError, nearest
 
@@ -18,6 +18,7 @@ CHOICES = {
     "fit_on": ("train", "train+valid"),
     "candidates": ("known", "all"),
 }
+KINDS = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "name: value pairs"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Board:
     meaning: str = ""
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(Board).items():
+            given, kind = getattr(self, name), get_origin(hint) or hint
+            if not isinstance(given, (float, int) if kind is float else kind) or isinstance(given, bool):
+                raise RecbenchError(f"board {self.name}: {name} must be {KINDS[kind]}; given {given!r}")
         for name, words in CHOICES.items():
             given = getattr(self, name)
             if given not in words:
@@ -62,6 +67,13 @@ class Board:
             raise RecbenchError(
                 f"board {self.name}: headline {self.headline} is not among its metrics {', '.join(self.metrics)}"
             )
+        windows = (self.test_window_days, self.valid_window_days)
+        if self.split == "global_time" and not min(windows) > 0:
+            raise RecbenchError(
+                f"board {self.name}: split global_time needs test_window_days and valid_window_days above 0; given {windows}"
+            )
+        if self.next_k < 1:
+            raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
 
     @property
     def protocol_hash(self) -> str:

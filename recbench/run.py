@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,12 @@ from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
 from recbench.metric import Metric, RankedLists, metric
-from recbench.model import Context, Recommender
+from recbench.model import Context, Recommender, nothing
 from recbench.plan import Plan
 from recbench.split import Holdout, Split, split
 from recbench.track import Tracker
+
+LIST_LENGTH = 10  # items a list has at least, also where no metric asks for one
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,32 @@ class Surroundings:
     progress: bool = False
     resume: bool = False
     command: str = ""
-    trackers: Sequence[Tracker] = field(default_factory=tuple)
+    trackers: Sequence[Tracker] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """A model fitted on the training part and judged on validation; the test holdout is still shut."""
+
+    model: Recommender
+    headline: float
+    parts: Split
+    metrics: list[Metric]
+    context: Context
+    checksum: str
+    clock: Clock
+
+
+class Clock:
+    """Seconds of each stage, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = round(self.laps.get(name, 0.0) + now - self._last, 3), now
 
 
 def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
@@ -44,82 +72,30 @@ def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
     around = around or Surroundings()
     folder = around.out / plan.key
     try:
-        return _street(plan, around, folder)
+        return _answer(plan, around, folder, select(plan, around))
     except OSError as error:
         raise RecbenchError(
             f"cannot read or write under {folder}: {error.strerror or error}; free space or choose another folder with out=FOLDER"
         ) from error
 
 
-def _street(plan: Plan, around: Surroundings, folder: Path) -> Entry:
-    model_cls = answering(plan)
+def select(plan: Plan, around: Surroundings) -> Selected:
+    """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
+    cls, folder = answering(plan), around.out / plan.key
     metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
-    write_atomically(folder / "plan.json", _plan_json(plan))
+    headline = next(m for m in metrics if m.label == plan.board.headline)
+    write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
+    config = {"model": plan.model, "board": plan.board.name, "data": plan.data, "seed": plan.seed}
     for tracker in around.trackers:
-        tracker.start(
-            folder,
-            {
-                "model": plan.model,
-                "seed": plan.seed,
-                "board": plan.board.name,
-                "params": plan.model_params,
-                "data": plan.data,
-                **plan.data_params,
-            },
-        )
-    clock = _Clock()
-    source_cls = registry.find("data", plan.data).load()
-    dataset = source_cls(source_cls.Params(**plan.data_params)).load()
+        tracker.start(folder, config | plan.data_params | {"params": plan.model_params})
+    clock = Clock()
+    source = registry.find("data", plan.data).load()
+    dataset = source(source.Params(**plan.data_params)).load()
     parts = split(dataset, plan.board)
     clock.lap("data")
-    model, valid_headline = _fit(plan, model_cls, parts, metrics, around, folder)
-    clock.lap("fit")
-    answers = rank(model, parts.test, max((m.k or 10 for m in metrics), default=10))
-    clock.lap("answer")
-    scores = measure(answers, parts.test, metrics, parts.train)
-    artefacts = _artefacts(folder, answers, scores, parts.test)
-    model.save(folder / "model")
-    clock.lap("measure")
-    entry = _entry(plan, dataset.checksum, parts, scores, valid_headline, artefacts, model, clock.laps, around)
-    write_atomically(folder / "entry.json", entry.to_json())
-    return entry
-
-
-def answering(plan: Plan) -> type[Recommender]:
-    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
-    cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
-    task = plan.board.task
-    if task not in cls.traits.tasks:
-        able = []
-        for plugin in registry.plugins("model"):
-            try:
-                able += [plugin.name] if task in plugin.load().traits.tasks else []
-            except RecbenchError:
-                continue
-        raise RecbenchError(
-            f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
-        )
-    clock = registry.find("data", plan.data).load().info.clock
-    if cls.traits.needs_clock and clock in ("order", "none"):
-        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
-    return cls
-
-
-def _plan_json(plan: Plan) -> str:
-    import json
-    from dataclasses import asdict
-
-    return json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n"
-
-
-def _fit(
-    plan: Plan, cls: type[Recommender], parts: Split, metrics: list[Metric], around: Surroundings, folder: Path
-) -> tuple[Recommender, float]:
-    """The model that answers the test, and its headline on validation; refitted for the chosen epochs if the board says so."""
-    headline = next(m for m in metrics if m.label == plan.board.headline)
 
     def evaluate(model: Recommender) -> float:
-        answers = rank(model, parts.valid, headline.k or 10)
+        answers = rank(model, parts.valid, headline.k or LIST_LENGTH)
         return float(np.mean(headline(answers, parts.train), dtype=np.float64))
 
     def report(step: int, values: dict[str, float]) -> None:
@@ -141,25 +117,58 @@ def _fit(
     )
     model = cls(cls.Params(**plan.model_params))
     model.fit(parts.train, context)
-    valid_headline = evaluate(model)
-    if plan.board.fit_on == "train":
-        return model, valid_headline
-    final = cls(model.params)
-    epochs = getattr(model, "chosen_epochs", None)
-    final.fit(parts.refit, replace(context, evaluate=None, epochs=epochs, folder=folder / "refit"))
-    if hasattr(model, "stopped_by"):
-        final.stopped_by, final.chosen_epochs = model.stopped_by, epochs  # type: ignore[attr-defined]
-    return final, valid_headline
+    clock.lap("fit")
+    reached = evaluate(model)
+    clock.lap("select")
+    return Selected(model, reached, parts, metrics, context, dataset.checksum, clock)
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
+def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) -> Entry:
+    """Refit where the board says so, open the test holdout, measure, and write the entry last."""
+    parts, clock = chosen.parts, chosen.clock
+    model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
+    clock.lap("fit")
+    answers = rank(model, parts.test, max([m.k or 0 for m in chosen.metrics] + [LIST_LENGTH]))
+    clock.lap("answer")
+    scores = measure(answers, parts.test, chosen.metrics, parts.train)
+    artefacts = _artefacts(folder, answers, scores, parts.test)
+    model.save(folder / "model")
+    clock.lap("measure")
+    entry = _entry(plan, around, chosen, model, scores, artefacts)
+    write_atomically(folder / "entry.json", entry.to_json())
+    return entry
 
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = round(now - self._last, 3), now
+
+def _refit(chosen: Selected, folder: Path) -> Recommender:
+    """The chosen model anew on training part and validation together, for the number of epochs that validation chose."""
+    model = type(chosen.model)(chosen.model.params)
+    epochs = chosen.model.chosen_epochs
+    model.fit(
+        chosen.parts.refit,
+        replace(chosen.context, evaluate=None, report=nothing, epochs=epochs, folder=folder / "refit"),
+    )
+    model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
+    return model
+
+
+def answering(plan: Plan) -> type[Recommender]:
+    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
+    cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
+    task = plan.board.task
+    if task not in cls.traits.tasks:
+        able = []
+        for plugin in registry.plugins("model"):
+            try:
+                able += [plugin.name] if task in plugin.load().traits.tasks else []
+            except RecbenchError:
+                continue
+        raise RecbenchError(
+            f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
+        )
+    clock = registry.find("data", plan.data).load().info.clock
+    if cls.traits.needs_clock and clock in ("order", "none"):
+        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
+    return cls
 
 
 def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout: Holdout) -> dict[str, str]:
@@ -187,14 +196,11 @@ def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout:
 
 def _entry(
     plan: Plan,
-    checksum: str,
-    parts: Split,
-    scores: list[Score],
-    valid: float,
-    artefacts: dict[str, str],
-    model: Any,
-    seconds: dict[str, float],
     around: Surroundings,
+    chosen: Selected,
+    model: Recommender,
+    scores: list[Score],
+    artefacts: dict[str, str],
 ) -> Entry:
     return Entry(
         key=plan.key,
@@ -204,9 +210,9 @@ def _entry(
         on_board=plan.on_board,
         task=plan.board.task,
         data=plan.data,
-        data_checksum=checksum,
-        split_fingerprint=parts.fingerprint,
-        leakage=parts.leakage,
+        data_checksum=chosen.checksum,
+        split_fingerprint=chosen.parts.fingerprint,
+        leakage=chosen.parts.leakage,
         model=plan.model,
         distribution=plan.distribution,
         version=plan.version,
@@ -214,19 +220,19 @@ def _entry(
         seed=plan.seed,
         headline=plan.board.headline,
         scores={s.label: {"value": s.value, "low": s.low, "high": s.high, "definition": s.definition} for s in scores},
-        valid_headline=valid,
-        n_queries=len(parts.test.queries),
+        valid_headline=chosen.headline,
+        n_queries=len(chosen.parts.test.queries),
         artefacts=artefacts,
-        seconds=seconds,
+        seconds=chosen.clock.laps,
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        n_parameters=int(getattr(model, "n_parameters", 0)),
-        stopped_by=getattr(model, "stopped_by", "closed form"),
-        epochs=int(getattr(model, "chosen_epochs", 0) or 0),
+        n_parameters=model.n_parameters,
+        stopped_by=model.stopped_by,
+        epochs=model.chosen_epochs or 0,
         threads=around.threads,
         machine={"system": platform.system(), "processor": platform.machine(), "python": platform.python_version()},
         recbench_version=__version__,
         commit=_commit(),
-        command=around.command or " ".join(sys.argv),
+        command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 

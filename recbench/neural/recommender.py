@@ -36,7 +36,6 @@ class TorchRecommender(Recommender):
     Params = TrainParams
     net: Any = None
     n_items: int = 0
-    chosen_epochs: int = 0
     stopped_by: str = ""
     curve: list[list[float]] = []
 
@@ -56,6 +55,7 @@ class TorchRecommender(Recommender):
         torch.manual_seed(context.seed)
         self.n_items = train.n_items
         self.net = self.network(train)
+        self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
         train_network(self, train, context)
 
     def targets_since(self, train: Dataset) -> int | None:

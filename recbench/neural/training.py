@@ -18,13 +18,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbench.errors import RecbenchError
 from recbench.neural.batches import Batch, Windows, loader
@@ -47,7 +47,7 @@ class Halt(Exception):
 class Steps(pl.LightningModule):
     """One optimisation step: the loss over the positions that count."""
 
-    def __init__(self, network: nn.Module, params: TrainParams, n_items: int, n_steps: int) -> None:
+    def __init__(self, network: Any, params: TrainParams, n_items: int, n_steps: int) -> None:
         super().__init__()
         self.network, self.params, self.n_steps = network, params, n_steps
         self.loss = params.loss if params.loss != "auto" else "softmax" if n_items <= SMALL_CATALOGUE else "sampled"
@@ -68,7 +68,7 @@ class Steps(pl.LightningModule):
             getattr(self.network, "prior_I", None),
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         p = self.params
         rule = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[p.optimizer]
         optimizer = rule(self.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay, fused=True)
@@ -103,22 +103,24 @@ class Watch(pl.Callback):
         names = ("curve", "best", "best_epoch", "batches", "loss_sum")
         return {name: getattr(self, name) for name in names}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.__dict__.update(state_dict)
         self.sampler.skip = self.batches
 
     @property
     def patience_is_over(self) -> bool:
         return bool(self.best_epoch) and len(self.curve) - self.best_epoch >= self.model.params.patience
 
-    def on_train_start(self, trainer: pl.Trainer, module: Steps) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.patience_is_over
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: Steps, batch: Batch, index: int) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed((self.context.seed * 10**6 + trainer.global_step) % 2**63)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Steps, outputs: Any, batch: Batch, index: int) -> None:
-        self.batches = index + 1
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self.batches = batch_idx + 1
         self.loss_sum += outputs["loss"].detach().double().cpu()
         if not trainer.is_last_batch and self.reason:
             self.write(trainer)
@@ -129,15 +131,15 @@ class Watch(pl.Callback):
         """Why training must end now, empty where it need not."""
         return "interrupted" if self.interrupted else "max_minutes" if time.monotonic() >= self.deadline else ""
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Steps) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         epoch, loss = trainer.current_epoch + 1, float(self.loss_sum) / max(1, self.batches)
         if not math.isfinite(loss):
             raise RecbenchError(f"training diverged: the loss of epoch {epoch} is {loss}; lower model.learning_rate")
-        self.judge(module, epoch, loss)
+        self.judge(pl_module, epoch, loss)
         self.batches, self.loss_sum = 0, torch.zeros((), dtype=torch.float64)
         self.write(trainer)
         trainer.should_stop = self.patience_is_over
-        if self.reason and not trainer.should_stop and epoch < trainer.max_epochs:
+        if self.reason and not trainer.should_stop and epoch < (trainer.max_epochs or 0):
             raise Halt(self.reason)
 
     def judge(self, module: Steps, epoch: int, loss: float) -> None:
@@ -212,7 +214,7 @@ def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) ->
     return pl.Trainer(
         accelerator="gpu" if context.device.startswith("cuda") else context.device,
         devices=1,
-        precision=context.precision,
+        precision=cast(Any, context.precision),
         max_epochs=epochs,
         callbacks=[watch, *bar],
         logger=False,
