@@ -1,7 +1,9 @@
 """Windows of histories, and batches of windows of like length in an order fixed by (seed, epoch).
 
 A window is up to max_length + 1 events of one user. Its input is the start token and all events but the last, its
-targets are all events: position p reads p events and predicts the next. Item number I is start token and padding.
+targets are all events: position p reads p events. A target is asked at the position that has read what came before
+its moment: events of one user that tie in time are one step, and none of them may tell of the others. Item number I is
+start token and padding.
 
 Letters: W windows, B batch, L length, E events, Q queries.
 """
@@ -23,10 +25,13 @@ POOL = 16  # batches that are sorted by length together: length and chance both 
 
 
 class Batch(NamedTuple):
-    """Padded at the right. `mask_BL`: positions that count in the loss; `last_B`: the last real position."""
+    """Padded at the right. `asked_BL`: the position at which each target is asked; `mask_BL`: targets that count in the
+    loss; `last_B`: the last real position.
+    """
 
     items_BL: Tensor
     targets_BL: Tensor
+    asked_BL: Tensor
     mask_BL: Tensor
     last_B: Tensor
 
@@ -44,6 +49,9 @@ class Windows(Dataset):
         if since is not None:
             self.counts = self.counts & (log.time[order] >= since)
         self.start_token = log.n_items
+        opens = np.ones(len(order), bool)
+        opens[1:] = (np.diff(log.time[order]) != 0) | (np.diff(log.user[order]) != 0)
+        self.moment = np.maximum.accumulate(np.where(opens, np.arange(len(order)), 0))  # the first event of each moment
         size = max_length + 1
         pieces = -(-np.diff(starts) // size)
         user = np.repeat(np.arange(log.n_users), pieces)
@@ -63,9 +71,11 @@ class Windows(Dataset):
         longest = int(windows.lengths.max())
         targets = windows.padded(longest, self.start_token)
         items = np.concatenate([np.full((len(rows), 1), self.start_token), targets[:, :-1]], axis=1)
+        moment = Ragged(self.moment, windows.start, windows.stop).padded(longest, 0)
+        asked = np.maximum(moment - windows.start[:, None], 0)
         mask = Ragged(self.counts, windows.start, windows.stop).padded(longest, False)
         last = windows.lengths - 1
-        return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (items, targets, mask, last)))
+        return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (items, targets, asked, mask, last)))
 
 
 class Buckets(Sampler):
@@ -115,4 +125,5 @@ def question(histories: Ragged, max_length: int, start_token: int) -> Batch:
     items = np.full((len(cut), longest + 1), start_token, np.int64)
     items[:, 1:] = cut.padded(longest, start_token)
     tensor = torch.from_numpy(items)
-    return Batch(tensor, tensor, torch.zeros_like(tensor, dtype=torch.bool), torch.from_numpy(cut.lengths))
+    nothing = torch.zeros_like(tensor)
+    return Batch(tensor, tensor, nothing, nothing.bool(), torch.from_numpy(cut.lengths))

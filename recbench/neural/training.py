@@ -54,10 +54,10 @@ class Steps(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         states_BLD = self.network.encode(batch)
-        hidden_PD, target_P = states_BLD.flatten(0, 1), batch.targets_BL.flatten()
-        if not batch.mask_BL.all():
-            real_P = batch.mask_BL.flatten().nonzero().squeeze(1)
-            hidden_PD, target_P = hidden_PD.index_select(0, real_P), target_P.index_select(0, real_P)
+        flat_P = batch.mask_BL.flatten().nonzero().squeeze(1)
+        length = batch.mask_BL.shape[1]
+        asked_P = flat_P - flat_P % length + batch.asked_BL.flatten()[flat_P]
+        hidden_PD, target_P = states_BLD.flatten(0, 1).index_select(0, asked_P), batch.targets_BL.flatten()[flat_P]
         if self.loss == "softmax":
             return full_softmax(hidden_PD, target_P, self.network.item_weights())
         return sampled_softmax(

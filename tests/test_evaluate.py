@@ -1,0 +1,140 @@
+"""Ranking a holdout: lists, tie groups and masks against plain loops; what a model may not answer is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbench.data import Queries, Ragged
+from recbench.errors import RecbenchError
+from recbench.evaluate import CELLS_PER_CHUNK, measure, rank
+from recbench.metric import metric
+from recbench.model import Recommendations, Recommender, mask, top_k
+from recbench.split import Holdout
+
+
+class Given(Recommender):
+    """Answers with a table of scores, one row a user."""
+
+    def __init__(self, scores_UI):
+        super().__init__()
+        self.scores_UI = scores_UI
+
+    def fit(self, train, context): ...
+
+    def score(self, queries):
+        return self.scores_UI[queries.user]
+
+
+class Listed(Given):
+    """Answers with lists of its own."""
+
+    def recommend(self, queries, k):
+        return self.scores_UI
+
+
+def holdout(histories, truths, n_items, seen_allowed=False, candidates=None) -> Holdout:
+    rows, n = Ragged.from_rows(histories), len(histories)
+    candidates = np.ones(n_items, bool) if candidates is None else candidates
+    queries = Queries(np.arange(n), np.zeros(n, np.int64), rows, rows, rows, rows, candidates, seen_allowed)
+    return Holdout(queries, Ragged.from_rows(truths))
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_lists_and_tie_groups_against_plain_loops(seed):
+    rng = np.random.default_rng(seed)
+    n, n_items, k = rng.integers(1, 5), rng.integers(1, 9), int(rng.integers(1, 12))
+    scores = rng.integers(0, rng.integers(1, 5), size=(n, n_items)).astype(np.float32)
+    candidates = rng.random(n_items) < 0.8
+    histories = [rng.choice(n_items, rng.integers(0, n_items + 1), replace=False).tolist() for _ in range(n)]
+    truths = [rng.choice(n_items, rng.integers(0, n_items + 1), replace=False).tolist() for _ in range(n)]
+    seen_allowed = bool(rng.random() < 0.5)
+    asked = holdout(histories, truths, n_items, seen_allowed, candidates)
+    lists = rank(Given(scores), asked, k)
+    for q in range(n):
+        allowed = [i for i in range(n_items) if candidates[i] and (seen_allowed or i not in histories[q])]
+        right = [i for i in truths[q] if i in allowed]
+        best = sorted((scores[q, i] for i in allowed), reverse=True)[:k]
+        listed = [i for i in lists.items_QK[q].tolist() if i >= 0]
+        assert len(set(listed)) == len(listed) == len(best) and set(listed) <= set(allowed)
+        assert [scores[q, i] for i in listed] == best
+        assert lists.items_QK[q, len(best) :].tolist() == [-1] * (k - len(best))
+        for p, value in enumerate(best):
+            group = [i for i in allowed if scores[q, i] == value]
+            assert lists.start_QK[q, p] == best.index(value)
+            assert lists.size_QK[q, p] == len(group)
+            assert lists.relevant_QK[q, p] == len([i for i in right if i in group])
+        assert lists.n_relevant_Q[q] == len(truths[q])
+
+
+def test_ties_are_drawn_evenly_and_by_seed():
+    scores = np.zeros((4000, 5), np.float32)
+    scores[:, 4] = 1
+    drawn = top_k(scores, 3, seed=1).items_QK
+    assert (drawn[:, 0] == 4).all()
+    assert np.array_equal(drawn, top_k(scores, 3, seed=1).items_QK)
+    shares = np.bincount(drawn[:, 1:].ravel(), minlength=5)[:4] / 8000
+    assert np.abs(shares - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_a_constant_scorer_scores_what_a_random_one_does():
+    rng = np.random.default_rng(0)
+    n, n_items = 3000, 40
+    truths = [rng.choice(n_items, 2, replace=False).tolist() for _ in range(n)]
+    asked = holdout([[] for _ in range(n)], truths, n_items)
+    labels = ("ndcg@10", "recall@10", "precision@10", "f1@10", "hit-rate@10", "mrr@10", "map@10")
+    metrics = [metric(label, "ranking") for label in labels]
+    train = None
+    constant = measure(rank(Given(np.ones((n, n_items), np.float32)), asked, 10), asked, metrics, train)
+    random = measure(rank(Given(rng.random((n, n_items), np.float32)), asked, 10), asked, metrics, train)
+    for flat, drawn in zip(constant, random, strict=True):
+        assert drawn.low <= flat.value <= drawn.high, flat.label
+        assert flat.high - flat.low < 1e-12, "the expected value is the same for every query"
+
+
+def test_chunks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    scores = rng.random((50, 30), np.float32)
+    asked = holdout([[q % 30] for q in range(50)], [[(q + 1) % 30] for q in range(50)], 30)
+    whole = rank(Given(scores), asked, 5)
+    monkeypatch.setattr("recbench.evaluate.CELLS_PER_CHUNK", 7 * 30)
+    cut = rank(Given(scores), asked, 5)
+    assert CELLS_PER_CHUNK > 50 * 30
+    for name in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK", "n_relevant_Q"):
+        assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
+
+
+@pytest.mark.parametrize(("scores", "message"), [
+    (np.full((2, 4), np.nan, np.float32), "model Given: scores hold NaN or infinity"),
+    (np.full((2, 4), np.inf, np.float32), "model Given: scores hold NaN or infinity"),
+    (np.zeros((2, 3), np.float32), r"model Given: scores must have shape \(2, 4\); given \(2, 3\)"),
+])  # fmt: skip
+def test_scores_that_are_refused(scores, message):
+    with pytest.raises(RecbenchError, match=message):
+        rank(Given(scores), holdout([[0], [1]], [[1], [2]], 4), 3)
+
+
+@pytest.mark.parametrize(("items", "message"), [
+    ([[2, 2, 3]], "an item twice"),
+    ([[0, 2, 3]], "may not be recommended"),
+    ([[2, 3, 9]], "unknown item"),
+    ([[2, 3]], "must have shape"),
+])  # fmt: skip
+def test_lists_that_are_refused(items, message):
+    items = np.array(items, np.int32)
+    answer = Recommendations(items, -np.arange(items.shape[1], dtype=np.float32)[None])
+    with pytest.raises(RecbenchError, match=f"model Listed: .*{message}"):
+        rank(Listed(answer), holdout([[0]], [[1]], 5), 3)
+
+
+def test_a_list_of_its_own_is_taken_as_it_is():
+    answer = Recommendations(np.array([[3, 1, -1]], np.int32), np.array([[2.0, 1.0, -np.inf]], np.float32))
+    lists = rank(Listed(answer), holdout([[0]], [[1, 2]], 5), 3)
+    assert lists.hit_QK.tolist() == [[0, 1, 0]] and lists.n_relevant_Q.tolist() == [2]
+
+
+def test_mask_copies():
+    scores = np.ones((1, 3), np.float32)
+    masked = mask(scores, holdout([[1]], [[0]], 3, candidates=np.array([True, True, False])).queries)
+    assert masked.tolist() == [[1, -np.inf, -np.inf]] and (scores == 1).all()
