@@ -76,7 +76,7 @@ def submit(entry: Entry, board: Board, root: Path) -> Path:
         _refuse_mixture(_frozen(frozen), protocol, folder)
     else:
         write_atomically(frozen, json.dumps(protocol, indent=2, sort_keys=True) + "\n")
-    write_atomically(folder / f"{entry.model.replace('/', '-')}-{entry.key}.json", entry.to_json())
+    write_atomically(folder / f"{entry.model}-{entry.key}.json", entry.to_json())
     write_atomically(folder / "README.md", page(board, read(folder)))
     return folder
 
