@@ -68,7 +68,7 @@ class Board:
                 f"board {self.name}: headline {self.headline} is not among its metrics {', '.join(self.metrics)}"
             )
         windows = (self.test_window_days, self.valid_window_days)
-        if self.split == "global_time" and not min(windows) > 0:
+        if self.split == "global_time" and not all(days > 0 for days in windows):
             raise RecbenchError(
                 f"board {self.name}: split global_time needs test_window_days and valid_window_days above 0; given {windows}"
             )

@@ -41,8 +41,8 @@ def site(tmp_path, monkeypatch):
 
 
 def test_a_plugin_is_found_and_not_imported_before_it_is_chosen(site):
-    distribution(site, "acme-good", {"acme": "acme_good:Good"})
-    plugin = registry.find("model", "acme")
+    distribution(site, "acme-good", {"good": "acme_good:Good"})
+    plugin = registry.find("model", "good")
     assert (plugin.distribution, plugin.version, "acme_good" in sys.modules) == ("acme-good", "0.1", False)
     assert plugin.load().__name__ == "Good" and plugin.meaning == "Does as it is told."
 
@@ -57,13 +57,13 @@ def test_a_plugin_is_found_and_not_imported_before_it_is_chosen(site):
 def test_a_broken_plugin_names_its_distribution_and_hurts_nobody_else(site, module, attribute, cause):
     (site / "acme_broken.py").write_text(module + "\n")
     distribution(site, "acme-broken", {"broken": f"acme_broken:{attribute}"}, version="2.3")
-    distribution(site, "acme-good", {"acme": "acme_good:Good"})
+    distribution(site, "acme-good", {"good": "acme_good:Good"})
     with pytest.raises(PluginError) as caught:
         registry.find("model", "broken").load()
     line = str(caught.value)
     assert "model=broken" in line and "acme-broken 2.3" in line and cause in line and "\n" not in line
-    assert registry.find("model", "acme").load().__name__ == "Good"
-    assert {"acme", "broken"} <= set(registry.names("model"))
+    assert registry.find("model", "good").load().__name__ == "Good"
+    assert {"good", "broken"} <= set(registry.names("model"))
 
 
 def test_a_name_claimed_twice_names_both_and_the_distribution_decides(site):
@@ -78,7 +78,7 @@ def test_a_name_claimed_twice_names_both_and_the_distribution_decides(site):
 
 
 def test_an_unknown_name_gives_the_nearest_and_the_installed(site):
-    distribution(site, "acme-good", {"acme": "acme_good:Good"})
+    distribution(site, "acme-good", {"good": "acme_good:Good"})
     with pytest.raises(PluginError, match=r"model=acne.*did you mean 'acme'\?.*Installed: .*acme"):
         registry.find("model", "acne")
     with pytest.raises(PluginError, match="model=acme-bad/acme"):
@@ -86,19 +86,19 @@ def test_an_unknown_name_gives_the_nearest_and_the_installed(site):
 
 
 def test_one_distribution_on_two_paths_is_one_plugin(site, tmp_path_factory, monkeypatch):
-    distribution(site, "acme-good", {"acme": "acme_good:Good"})
+    distribution(site, "acme-good", {"good": "acme_good:Good"})
     twice = tmp_path_factory.mktemp("twice")
-    distribution(twice, "acme-good", {"acme": "acme_good:Good"})
+    distribution(twice, "acme-good", {"good": "acme_good:Good"})
     monkeypatch.syspath_prepend(str(twice))
     registry.plugins.cache_clear()
-    assert registry.find("model", "acme").distribution == "acme-good"
+    assert registry.find("model", "good").distribution == "acme-good"
 
 
 def test_the_registry_can_be_limited(site, monkeypatch):
-    distribution(site, "acme-good", {"acme": "acme_good:Good"})
+    distribution(site, "acme-good", {"good": "acme_good:Good"})
     monkeypatch.setenv("RECBENCH_PLUGINS", "acme-good")
     registry.plugins.cache_clear()
-    assert registry.names("model") == ["acme"] and registry.names("data") == []
+    assert registry.names("model") == ["good"] and registry.names("data") == []
 
 
 def run(site, tmp_path, *words: str):
@@ -113,7 +113,7 @@ def run(site, tmp_path, *words: str):
 def test_the_command_line_survives_a_broken_plugin_and_a_twin(site, tmp_path):
     (site / "acme_broken.py").write_text("import no_such_library_at_all\n")
     distribution(site, "acme-broken", {"broken": "acme_broken:Broken", "twin": "acme_good:Good"})
-    distribution(site, "acme-good", {"acme": "acme_good:Good", "twin": "acme_good:Good"})
+    distribution(site, "acme-good", {"good": "acme_good:Good", "twin": "acme_good:Good"})
     distribution(site, "acme-data", {"brokendata": "acme_broken:Broken"}, kind="data")
     listed = run(site, tmp_path, "list")
     assert listed.returncode == 0 and "Traceback" not in listed.stderr
@@ -123,7 +123,7 @@ def test_the_command_line_survives_a_broken_plugin_and_a_twin(site, tmp_path):
         (("model=twin", "data=amazon-beauty"), ("acme-broken 0.1 and acme-good 0.1", "model=acme-broken/twin")),
         (("model=acme-good/twin", "data=amazon-beauty"), ("Beauty.txt.gz not found",)),  # chosen; only the data lack
         (("model=popular", "data=brokendata"), ("acme-data 0.1", "no_such_library_at_all")),
-        (("model=acme", "data=amazon-beauty"), ("Beauty.txt.gz not found",)),
+        (("model=good", "data=amazon-beauty"), ("Beauty.txt.gz not found",)),
     ):
         done = run(site, tmp_path, *words)
         lines = done.stderr.splitlines()

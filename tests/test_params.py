@@ -1,0 +1,71 @@
+"""A parameter is declared once: conversion, range, choices and the table are read from that one place."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from recbench.errors import RecbenchError
+from recbench.params import Params, checked, param, table
+
+
+@dataclass(frozen=True)
+class Knobs(Params):
+    """One of each type."""
+
+    width: int = param(8, "Width.", low=1, high=64, log=True, tune=True)
+    rate: float = param(0.1, "Step.", low=0.0, high=1.0, unit="per step")
+    rule: str = param("adam", "Rule.", choices=("adam", "sgd"), tune=True)
+    bias: bool = param(True, "Bias.", tune=True)
+    limit: float | None = param(None, "Bound.", low=0.0)
+
+
+@pytest.mark.parametrize(("name", "given", "expected"), [
+    ("width", "16", 16), ("width", 16.0, 16), ("width", 1, 1), ("width", 64, 64),
+    ("rate", 1, 1.0), ("rate", "1e-3", 0.001), ("rule", "sgd", "sgd"),
+    ("bias", "False", False), ("bias", True, True), ("limit", None, None), ("limit", 3, 3.0),
+])  # fmt: skip
+def test_a_value_is_taken_in_its_type(name, given, expected):
+    value = getattr(Knobs(**{name: given}), name)
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(("name", "given", "message"), [
+    ("width", 0, "Knobs: width must be in 1 to 64; given 0"),
+    ("width", 65, "in 1 to 64; given 65"),
+    ("width", 2.5, "width must be a whole number; given 2.5"),
+    ("width", True, "width must be a whole number; given True"),
+    ("width", None, "width must be a whole number; given None"),
+    ("rate", "fast", "rate must be a number; given 'fast'"),
+    ("rate", float("nan"), "rate must be in 0 to 1; given nan"),
+    ("rate", 1.5, "rate must be in 0 to 1; given 1.5"),
+    ("rule", "sdg", "rule must be one of adam, sgd; given 'sdg'; did you mean 'sgd'?"),
+    ("rule", 3, "rule must be text; given 3"),
+    ("bias", "maybe", "bias must be true or false; given 'maybe'"),
+    ("limit", -1, "limit must be in 0 to inf; given -1"),
+])  # fmt: skip
+def test_a_wrong_value_is_refused_in_one_line(name, given, message):
+    with pytest.raises(RecbenchError) as caught:
+        Knobs(**{name: given})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_known_and_the_nearest():
+    with pytest.raises(RecbenchError) as caught:
+        checked(Knobs, "widht", 3, "model=acme")
+    text = "model=acme has no parameter 'widht'; did you mean 'width'? It has: width, rate, rule, bias, limit"
+    assert str(caught.value) == text
+
+
+def test_the_table_is_what_was_declared():
+    rows = {row["name"]: row for row in table(Knobs)}
+    assert rows["width"] == {
+        "name": "width", "default": "8", "allowed": "1 to 64", "search": "1 to 64 (log)", "meaning": "Width.",
+    }  # fmt: skip
+    assert rows["rate"]["meaning"] == "Step. [per step]" and rows["rate"]["search"] == ""
+    assert rows["rule"]["search"] == "adam, sgd" and rows["bias"]["search"] == "true, false"
+    assert rows["limit"]["allowed"] == "0 to inf"
+
+
+def test_as_dict_round_trips():
+    given = Knobs(width=3, limit=2)
+    assert Knobs(**given.as_dict()) == given and given.as_dict()["width"] == 3

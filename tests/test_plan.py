@@ -1,0 +1,52 @@
+"""Boards check their fields; a plan's key is equal where the plan is, and different where a number could be."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from recbench.errors import RecbenchError
+from recbench.plan import Board, Plan
+
+BOARD = Board("shop", "shop-data", ("ndcg@10",), "ndcg@10", test_window_days=7, valid_window_days=7.0)
+PLAN = Plan(BOARD, True, "shop-data", {"root": "", "n": 1}, "ease", {"l2": 0.5}, "recbench-classic", "1.0", 1)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"split": "leave_one_out"}, "split must be one of .*; given 'leave_one_out'; did you mean 'leave_last_out'?"),
+    ({"repeat": "never"}, "repeat must be one of new, any; given 'never'"),
+    ({"headline": "recall@5"}, "headline recall@5 is not among its metrics ndcg@10"),
+    ({"metrics": "ndcg@10"}, "metrics must be a list; given 'ndcg@10'"),
+    ({"version": "2"}, "version must be a whole number; given '2'"),
+    ({"version": True}, "version must be a whole number; given True"),
+    ({"test_window_days": "28"}, "test_window_days must be a number; given '28'"),
+    ({"test_window_days": 0}, "needs test_window_days and valid_window_days above 0"),
+    ({"valid_window_days": float("nan")}, "needs test_window_days and valid_window_days above 0"),
+    ({"filters": 5}, "filters must be name: value pairs; given 5"),
+    ({"next_k": 0}, "next_k must be at least 1; given 0"),
+])  # fmt: skip
+def test_a_wrong_field_is_named(changes, message):
+    with pytest.raises(RecbenchError, match=f"board shop: .*{message.replace('?', '[?]')}"):
+        replace(BOARD, **changes)
+
+
+def test_the_meaning_alone_is_outside_the_protocol():
+    assert replace(BOARD, meaning="words").protocol_hash == BOARD.protocol_hash
+    for changes in ({"repeat": "any"}, {"version": 2}, {"seeds": (1,)}, {"filters": {"min_user_events": 5}}):
+        assert replace(BOARD, **changes).protocol_hash != BOARD.protocol_hash
+
+
+def test_equal_plan_equal_key():
+    assert replace(PLAN, model_params={"l2": 0.5}).key == PLAN.key and len(PLAN.key) == 12
+    keys = {PLAN.key}
+    for changes in (
+        {"seed": 2}, {"model": "popular"}, {"model_params": {"l2": 0.6}}, {"data_params": {"root": "", "n": 2}},
+        {"board": replace(BOARD, repeat="any")}, {"version": "1.1"}, {"precision": "bf16-mixed"}, {"max_minutes": 1.0},
+    ):  # fmt: skip
+        keys.add(replace(PLAN, **changes).key)
+    assert len(keys) == 9, "every one of these can change a number"
+
+
+def test_a_board_survives_json():
+    fields = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(BOARD).items()}
+    back = Board(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    assert back == BOARD
