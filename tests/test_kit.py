@@ -1,6 +1,8 @@
 """The kit catches each mutant, passes a stranger's package, every first-party plugin and what the scaffold writes."""
 
 import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
 import tomllib
@@ -10,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbench import registry
+from recbench import registry, testing
 from recbench.errors import RecbenchError
 from recbench.metric import Metric
 from recbench.model import Recommendations, Recommender, Traits
 from recbench.params import Params, param
 from recbench.scaffold import new_plugin
-from recbench.testing import checks, data_checks, kit, metric_checks, model_checks, run_checks, worlds
+from recbench.testing import checks, data_checks, kit, metric_checks, model_skill, run_checks, worlds
 
 sys.path.insert(0, str(Path(__file__).parent / "acme"))
 from acme_recsys import Acme, AcmeFirst, AcmeShop
@@ -54,6 +56,12 @@ class BadDefault(Params):
     width: int = param(9, "Width.", low=0, high=5)
 
 
+class Undecorated(Params):
+    """Forgets @dataclass: its field is none."""
+
+    width: int = param(3, "Width.", low=0, high=5)
+
+
 class Undocumented(Acme):
     pass
 
@@ -68,6 +76,12 @@ class OutOfRange(Acme):
     """Its default is out of range."""
 
     Params = BadDefault
+
+
+class NoDataclass(Acme):
+    """Its parameters are no dataclass."""
+
+    Params = Undecorated
 
 
 class UnknownSmall(Acme):
@@ -120,6 +134,14 @@ class RewritesQueries(Acme):
 
     def score(self, queries):
         queries.candidates[0] = False
+        return super().score(queries)
+
+
+class CutsHistories(Acme):
+    """Keeps the last event only, in the questions themselves."""
+
+    def score(self, queries):
+        queries.items.start[:] = np.maximum(queries.items.start, queries.items.stop - 1)
         return super().score(queries)
 
 
@@ -207,6 +229,40 @@ class RecommendsSeen(Acme):
         return Recommendations(items, np.zeros((len(queries), k), np.float32))
 
 
+class RecommendsForbidden(Acme):
+    """Forgets which items are candidates."""
+
+    def recommend(self, queries, k):
+        return super().recommend(replace(queries, candidates=np.ones(queries.n_items, bool)), k)
+
+
+class WorstFirst(Acme):
+    """Gives its lists from behind."""
+
+    def recommend(self, queries, k):
+        answer = super().recommend(queries, k)
+        n = (answer.items_QK >= 0).sum(1, keepdims=True)
+        turned = np.where(np.arange(k) < n, n - 1 - np.arange(k), np.arange(k))
+        return Recommendations(*(np.take_along_axis(a, turned, 1) for a in (answer.items_QK, answer.scores_QK)))
+
+
+class MasksSeen(Acme):
+    """Masks the history itself."""
+
+    def score(self, queries):
+        scores = super().score(queries)
+        if not queries.seen_allowed:
+            scores[queries.items.flat()] = -1e9
+        return scores
+
+
+class MasksCandidates(Acme):
+    """Scores the candidates alone."""
+
+    def score(self, queries):
+        return super().score(queries) * queries.candidates
+
+
 class ForgetsArrays(Acme):
     """Does not name what it learned."""
 
@@ -274,6 +330,26 @@ class Reads(Misreads):
     sign = 1
 
 
+class TakesText(Reads):
+    """Takes every text for a string, also where it is missing."""
+
+    def fit(self, train, context):
+        self.text_I = np.array([text.upper() for text in train.items["text"]])
+
+
+class DividesByLength(Reads):
+    """Divides by the number of words, also where there is none."""
+
+    fitted = ("text_I", "words_I")
+
+    def fit(self, train, context):
+        super().fit(train, context)
+        self.words_I = train.items["text"].fillna("").str.split().str.len().to_numpy(np.float32)
+
+    def score(self, queries):
+        return super().score(queries) / self.words_I
+
+
 class LogOfZero(Acme):
     """Minus infinity for items that never came."""
 
@@ -316,6 +392,25 @@ def table(n, index=None):
     return pd.DataFrame({"text": ["x"] * n}, index=index)
 
 
+def raises(error):
+    def load(self):
+        if self.params.root:
+            raise error
+        return AcmeShop.load(self)
+
+    return load
+
+
+def draws(self):
+    data = AcmeShop.load(self)
+    return replace(data, item_ids=np.random.default_rng().permutation(data.item_ids))
+
+
+def stamped(self):
+    data = AcmeShop.load(self)
+    return replace(data, items=table(data.n_items).assign(read=np.random.default_rng().random()))
+
+
 def metric(name, call, **attributes):
     """AcmeFirst with another formula."""
 
@@ -344,17 +439,36 @@ def rewrites(self, answers, train):
     return precision(self, answers, train)
 
 
+def marks_table(self, answers, train):
+    train.items["mine"] = 1.0
+    return precision(self, answers, train)
+
+
+def second_place(self, answers, train):
+    return answers.hit_QK[:, :2] @ [0.4, 0.6][: self.k]
+
+
+def share_of_listed(self, answers, train):
+    return answers.hit_QK[:, : self.k].sum(1) / (answers.items_QK[:, : self.k] >= 0).sum(1)
+
+
+def praises_silence(self, answers, train):
+    return np.where(answers.items_QK[:, 0] < 0, 1.0, precision(self, answers, train))
+
+
 MUTANTS = [
     ("documented", Undocumented),
     ("params_declared", Meaningless),
     ("params_declared", OutOfRange),
     ("params_declared", UnknownSmall),
+    ("params_declared", NoDataclass),
     ("scores_finite_and_shaped", GivesNaN),
     ("scores_finite_and_shaped", Transposed),
     ("scores_finite_and_shaped", Double),
     ("does_not_touch_input", RewritesTrain),
     ("does_not_touch_input", RewritesTable),
     ("does_not_touch_input", RewritesQueries),
+    ("does_not_touch_input", CutsHistories),
     ("deterministic", DrawsAtFit),
     ("deterministic", DrawsAtScore),
     ("batch_equals_single", Centred),
@@ -365,13 +479,21 @@ MUTANTS = [
     ("k_larger_than_catalogue", ShortList),
     ("k_larger_than_catalogue", Twice),
     ("k_larger_than_catalogue", RecommendsSeen),
+    ("k_larger_than_catalogue", RecommendsForbidden),
+    ("k_larger_than_catalogue", WorstFirst),
+    ("leaves_masks_alone", MasksSeen),
+    ("leaves_masks_alone", MasksCandidates),
     ("save_load_round_trip", ForgetsArrays),
     ("save_load_round_trip", Rounds),
     ("beats_random_on_checkerboard", Backwards),
     ("beats_random_on_fashion", Stale),
     ("beats_random_on_cold", Misreads),
     ("scores_cold_items", LogOfZero),
+    ("answers_items_without_text", TakesText),
+    ("answers_items_without_text", DividesByLength),
     ("learns_chain", OrderBlind),
+    ("absent_folder_named", shop_class("Traceback", load=raises(FileNotFoundError("no events.csv")))),
+    ("absent_folder_named", shop_class("TwoLines", load=raises(RecbenchError("no events.csv\nsorry")))),
     ("info_complete", shop_class("NoLicence", info=replace(AcmeShop.info, licence=""))),
     ("info_complete", shop_class("OddClock", info=replace(AcmeShop.info, clock="hours"))),
     ("info_complete", shop("OtherInfo", info=lambda d: replace(d.info, name="else"))),
@@ -388,6 +510,9 @@ MUTANTS = [
     ("tables_aligned", shop("OddIndex", items=lambda d: table(d.n_items, d.item_ids))),
     ("tables_aligned", shop("ShortPart", part=lambda d: np.zeros(3, np.int8))),
     ("boards_split", shop_class("LongWindow", boards=(replace(AcmeShop.boards[0], test_window_days=300.0),))),
+    ("boards_split", shop_class("OddParams", boards=(replace(AcmeShop.boards[0], data_params={"city": "x"}),))),
+    ("loads_twice_alike", shop_class("Draws", load=draws)),
+    ("loads_twice_alike", shop_class("Stamped", load=stamped)),
     ("definition_given", metric("NoDefinition", precision, definition="")),
     ("per_query_shape", metric("EveryPosition", lambda self, a, t: a.hit_QK)),
     ("finite_and_bounded", metric("Counts", lambda self, a, t: a.hit_QK[:, : self.k].sum(1))),
@@ -400,9 +525,13 @@ MUTANTS = [
         metric("LastItem", lambda self, a, t: t.items["price"].to_numpy()[a.items_QK[:, : self.k]].mean(1)),
     ),
     ("padding_handled", metric("CountsPadding", lambda self, a, t: (a.items_QK < 0).mean(1))),
+    ("empty_lists_handled", metric("ShareOfListed", share_of_listed)),
+    ("empty_lists_earn_nothing", metric("PraisesSilence", praises_silence)),
     ("does_not_touch_input", metric("Rewrites", rewrites)),
+    ("does_not_touch_input", metric("MarksTable", marks_table)),
     ("constant_scorer_equals_random", metric("LuckyTies", lambda self, a, t: (a.relevant_QK[:, 0] > 0).astype(float))),
     ("direction_holds", metric("UpsideDown", precision, higher_is_better=False)),
+    ("perfect_list_is_best", metric("SecondPlace", second_place)),
 ]
 
 
@@ -415,12 +544,21 @@ def test_mutant_is_caught_by_the_check_of_that_name(name, cls):
     assert str(error.value).startswith(f"{cls.__name__}: ") and "\n" not in str(error.value)
 
 
-def test_every_check_has_a_mutant():
+def written_checks():
+    """The public functions of the kit that take a plugin class alone and return nothing."""
+    modules = [importlib.import_module(f"recbench.testing.{m.name}") for m in pkgutil.iter_modules(testing.__path__)]
+    functions = [f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__]
+    signatures = {f.__name__: inspect.signature(f) for f in functions if not f.__name__.startswith("_")}
+    return {name for name, s in signatures.items() if [*s.parameters] == ["cls"] and s.return_annotation == "None"}
+
+
+def test_every_check_is_chosen_and_has_a_mutant():
     class All(Acme):
         traits = Traits(sequential=True, needs_clock=True, needs_text=True)
 
-    known = {c.__name__ for cls in (All, AcmeShop, AcmeFirst) for c in kit.checks_of(cls)}
-    assert known - {name for name, _ in MUTANTS} == {"loads_light"}  # the next test
+    chosen = {c.__name__ for cls in (All, AcmeShop, AcmeFirst) for c in kit.checks_of(cls)}
+    assert written_checks() == chosen
+    assert chosen - {name for name, _ in MUTANTS} == {"loads_light"}  # the next test
 
 
 def test_heavy_import_is_caught(tmp_path, monkeypatch):
@@ -465,7 +603,7 @@ def test_chain_asks_for_the_next():
 def test_fashion_and_cold_know_their_answer():
     valid = worlds.fashion().split().valid
     newest = np.tile(np.arange(valid.queries.n_items, dtype=np.float32), (len(valid.queries), 1))
-    assert model_checks.skill(newest, valid)[0] > 0.9 > 0.1 > model_checks.skill(-newest, valid)[0]
+    assert model_skill.skill(newest, valid)[0] > 0.9 > 0.1 > model_skill.skill(-newest, valid)[0]
     parts = worlds.cold().split()
     assert parts.train.interactions.item.max() == 15 and parts.valid.truth.values.min() == 16
     assert len(parts.train.items["text"]) == 20

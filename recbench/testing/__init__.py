@@ -1,6 +1,11 @@
 """The conformance kit: every check a plugin must pass, and the tiny worlds they run on. Names load when used."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recbench.testing import worlds
+    from recbench.testing.kit import checks, run_checks
 
 _HOME = {"checks": "kit", "run_checks": "kit"}
 __all__ = ["checks", "run_checks", "worlds"]

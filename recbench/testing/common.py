@@ -6,10 +6,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from recbench.errors import RecbenchError
+from recbench.params import Params
 
+Check = Callable[[Any], None]  # of a plugin class; AssertionError says in one line what is wrong
 HEAVY = ("torch", "lightning", "pytorch_lightning", "pandas", "scipy", "sklearn", "optuna", "wandb")
 
 _SCRIPT = """
@@ -25,21 +29,30 @@ def loads_light(cls: Any) -> None:
     """Importing the class brings in no heavy library: listing plugins and --help stay fast."""
     if cls.__module__ == "__main__":
         return
-    arguments = [cls.__module__, json.dumps([p for p in sys.path if isinstance(p, str)]), json.dumps(HEAVY)]
-    done = subprocess.run([sys.executable, "-c", _SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
-    tail = done.stderr.strip().splitlines()[-1:] or ["no message"]
-    assert done.returncode == 0, f"{cls.__name__}: module {cls.__module__} cannot be imported alone: {tail[0]}"
-    line = next(line for line in done.stdout.splitlines() if line.startswith("HEAVY "))
-    heavy = ", ".join(json.loads(line.removeprefix("HEAVY ")))
+    heavy, error = _imported_alone(cls.__module__, tuple(p for p in sys.path if isinstance(p, str)))
+    assert not error, f"{cls.__name__}: module {cls.__module__} cannot be imported alone: {error}"
     assert not heavy, (
         f"{cls.__name__}: importing {cls.__module__} imports {heavy}; import it inside the method that uses it"
     )
 
 
+@cache
+def _imported_alone(module: str, path: tuple[str, ...]) -> tuple[str, str]:
+    """The heavy libraries that a module brings into a fresh process, and why it cannot be imported, each in words."""
+    arguments = [module, json.dumps(path), json.dumps(HEAVY)]
+    done = subprocess.run([sys.executable, "-c", _SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        return "", (done.stderr.strip().splitlines()[-1:] or ["no message"])[0]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("HEAVY "))
+    return ", ".join(json.loads(line.removeprefix("HEAVY "))), ""
+
+
 def params_declared(cls: Any) -> None:
     """Every parameter has a meaning and a default in its range; `small`, where given, is legal."""
-    assert dataclasses.is_dataclass(cls.Params), f"{cls.__name__}: Params must be a dataclass"
-    for f in dataclasses.fields(cls.Params):
+    params = cls.Params
+    declared = isinstance(params, type) and issubclass(params, Params) and "__dataclass_fields__" in vars(params)
+    assert declared, f"{cls.__name__}: Params must be a dataclass: a subclass of Params under @dataclass(frozen=True)"
+    for f in dataclasses.fields(params):
         assert f.metadata.get("meaning"), (
             f"{cls.__name__}: parameter {f.name} needs a meaning: {f.name} = param(..., 'What it does.')"
         )
@@ -51,8 +64,8 @@ def params_declared(cls: Any) -> None:
             f"{cls.__name__}: tuned parameter {f.name} needs low and high"
         )
     try:
-        cls.Params()
-        cls.Params(**getattr(cls, "small", {}))
+        params()
+        params(**getattr(cls, "small", {}))
     except (RecbenchError, TypeError) as error:
         raise AssertionError(f"{cls.__name__}: a default or a value of `small` is not legal: {error}") from error
 

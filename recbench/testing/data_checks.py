@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recbench.data import EARLIEST, LATEST
-from recbench.dataset import CLOCKS, Dataset, DatasetInfo, DatasetSource
-from recbench.errors import RecbenchError
+from recbench.dataset import CLOCKS, DataParams, Dataset, DatasetInfo, DatasetSource
+from recbench.errors import RecbenchError, one_line
 from recbench.plan import Board
 from recbench.split import split
-from recbench.testing.common import documented, loads_light, params_declared
+from recbench.testing.common import Check, documented, loads_light, params_declared
+from recbench.testing.snapshot import changed, snapshot
 
 
-def chosen(cls: type[DatasetSource]) -> list[Callable[[Any], None]]:
+def chosen(cls: type[DatasetSource]) -> list[Check]:
     """The checks that apply to a data class."""
     return [
         loads_light,
         documented,
         params_declared,
+        absent_folder_named,
         info_complete,
         boards_declared,
         ids_unique,
@@ -31,13 +34,32 @@ def chosen(cls: type[DatasetSource]) -> list[Callable[[Any], None]]:
         checksum_set,
         tables_aligned,
         boards_split,
+        loads_twice_alike,
     ]
 
 
 @cache
-def loaded(cls: type[DatasetSource]) -> Dataset:
-    """The data set with its default parameters, loaded once."""
-    return cls().load()
+def loaded(cls: type[DatasetSource], **params: Any) -> Dataset:
+    """The data set, loaded once for each choice of parameters."""
+    return cls(cls.Params(**params)).load()
+
+
+def absent_folder_named(cls: type[DatasetSource]) -> None:
+    """A data set that needs files says in one line what is missing, and never ends in a traceback."""
+    params = cls.Params
+    if not issubclass(params, DataParams):
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        for root in (empty, str(Path(empty) / "absent")):
+            try:
+                cls(params(root=root)).load()
+            except RecbenchError as error:
+                assert "\n" not in str(error), f"{cls.__name__}: an error must be one line; given {str(error)!r}"
+            except Exception as error:
+                raise AssertionError(
+                    f"{cls.__name__}: where its files are absent, load must raise a RecbenchError that says so, as "
+                    f"self.file(...) does; given {one_line(error)}"
+                ) from error
 
 
 def info_complete(cls: type[DatasetSource]) -> None:
@@ -114,11 +136,17 @@ def tables_aligned(cls: type[DatasetSource]) -> None:
 
 
 def boards_split(cls: type[DatasetSource]) -> None:
-    """Every board divides the data without an empty part, the same way twice."""
+    """Every board divides the data, as loaded with the board's parameters, without an empty part."""
     for board in cls.boards:
         try:
-            parts = split(loaded(cls), board)
-        except (RecbenchError, ValueError) as error:
+            parts = split(loaded(cls, **board.data_params), board)
+        except (RecbenchError, TypeError, ValueError) as error:
             raise AssertionError(f"{cls.__name__}: board {board.name} cannot split the data: {error}") from error
         sizes = (len(parts.train.interactions), len(parts.valid.queries), len(parts.test.queries))
         assert min(sizes), f"{cls.__name__}: board {board.name} leaves a part empty: train, validation, test = {sizes}"
+
+
+def loads_twice_alike(cls: type[DatasetSource]) -> None:
+    """A second load gives the same events, ids, tables and checksum: no draw, no clock and no order of a set enters."""
+    differing = changed(snapshot(loaded(cls)), snapshot(cls().load()))
+    assert not differing, f"{cls.__name__}: a second load differs in {differing}; sort what has no order of its own"

