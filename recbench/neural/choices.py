@@ -19,7 +19,7 @@ class TrainParams(Params):
 
     epochs: int = param(20, "Most passes over the training part.", low=1, high=10_000)
     batch_size: int = param(64, "Windows of history in a batch.", low=1, high=65_536)
-    learning_rate: float = param(5e-4, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
+    learning_rate: float = param(1e-3, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
     weight_decay: float = param(0.0, "Decay of the weights.", low=0.0, high=1.0)
     optimizer: str = param("adamw", "Rule of the update.", choices=OPTIMIZERS)
     schedule: str = param("constant", "Course of the learning rate.", choices=SCHEDULES)
