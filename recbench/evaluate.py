@@ -17,7 +17,7 @@ from recbench.errors import RecbenchError
 from recbench.metric import Metric, RankedLists
 from recbench.model import Recommender, mask, top_k
 from recbench.split import Holdout
-from recbench.stats import bootstrap_interval
+from recbench.stats import bootstrap_intervals
 
 CELLS_PER_CHUNK = 16_000_000  # float32 scores held at once: 64 MB
 
@@ -108,9 +108,13 @@ def _from_lists(model: Recommender, queries: Queries, truth: Ragged, k: int) -> 
 
 def measure(answers: RankedLists, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:
     """Every metric on the answers; bootstrap intervals over users for those with a value a query."""
-    scores = []
-    for m in metrics:
-        values = np.asarray(m(answers, train), dtype=np.float64)
-        low, high = (None, None) if len(values) == 1 else bootstrap_interval(values, holdout.queries.user)
-        scores.append(Score(m.label, m.definition, float(values.mean()), low, high, values))
-    return scores
+    values = [np.asarray(m(answers, train), dtype=np.float64) for m in metrics]
+    means = [m for m, column in enumerate(values) if len(column) > 1]
+    bounds = {}
+    if means:
+        intervals = bootstrap_intervals(np.stack([values[m] for m in means], axis=1), holdout.queries.user)
+        bounds = {m: (float(low), float(high)) for m, (low, high) in zip(means, intervals, strict=True)}
+    return [
+        Score(metric.label, metric.definition, float(column.mean()), *bounds.get(m, (None, None)), column)
+        for m, (metric, column) in enumerate(zip(metrics, values, strict=True))
+    ]

@@ -1,6 +1,6 @@
 """How sure a mean over users is: percentile bootstrap intervals, paired where two systems answer the same queries.
 
-Letters: Q queries, G groups (the users), B resamples.
+Letters: Q queries, M columns of values, G groups (the users), B resamples.
 """
 
 from __future__ import annotations
@@ -10,38 +10,41 @@ from numpy.typing import NDArray
 
 from recbench.errors import RecbenchError
 
-DRAWS = 2_000_000  # random draws held in memory at once
+
+def bootstrap_intervals(
+    values_QM: NDArray, groups_Q: NDArray | None = None, seed: int = 0, n_resamples: int = 1000, level: float = 0.95
+) -> NDArray:
+    """(M, 2) percentile bootstrap intervals of the means of M columns over the same resamples.
+
+    `groups_Q` names the user of each query; the queries of one user are drawn together, and the mean stays the one over
+    queries. The same seed and order give the same intervals. RecbenchError where values are missing or not finite.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13.
+    """
+    values_QM = np.asarray(values_QM, np.float64)
+    if values_QM.ndim != 2 or not len(values_QM) or not np.isfinite(values_QM).all():
+        raise RecbenchError(f"an interval needs one finite value a query; given shape {values_QM.shape}")
+    if n_resamples < 1 or not 0 < level < 1:
+        raise RecbenchError(f"an interval needs n_resamples >= 1 and 0 < level < 1; given {n_resamples} and {level}")
+    if groups_Q is not None and np.shape(groups_Q) != (len(values_QM),):
+        raise RecbenchError(f"an interval needs a group for each query; given {np.shape(groups_Q)}, {values_QM.shape}")
+    group_Q = np.arange(len(values_QM)) if groups_Q is None else np.unique(groups_Q, return_inverse=True)[1]
+    n_groups = int(group_Q.max()) + 1
+    columns = [np.bincount(group_Q, weights=column, minlength=n_groups) for column in values_QM.T]
+    sums_GM, size_G = np.stack(columns, axis=1), np.bincount(group_Q).astype(np.float64)
+
+    rng = np.random.default_rng(seed)
+    means_BM = np.empty((n_resamples, sums_GM.shape[1]))
+    for b in range(n_resamples):
+        times_G = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups).astype(np.float64)
+        means_BM[b] = times_G @ sums_GM / (times_G @ size_G)
+    return np.quantile(means_BM, [(1 - level) / 2, (1 + level) / 2], axis=0).T
 
 
 def bootstrap_interval(
     values_Q: NDArray, groups_Q: NDArray | None = None, seed: int = 0, n_resamples: int = 1000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
-
-    `groups_Q` names the user of each query; the queries of one user are drawn together, and the mean stays the one over
-    queries. The same seed and order give the same interval. RecbenchError where values are missing or not finite.
-    """
-    values_Q = np.asarray(values_Q, np.float64)
-    if values_Q.ndim != 1 or not len(values_Q) or not np.isfinite(values_Q).all():
-        raise RecbenchError(f"an interval needs one finite value a query; given shape {values_Q.shape}")
-    if n_resamples < 1 or not 0 < level < 1:
-        raise RecbenchError(f"an interval needs n_resamples >= 1 and 0 < level < 1; given {n_resamples} and {level}")
-    if groups_Q is None:
-        sum_G, count_G = values_Q, None
-    elif np.shape(groups_Q) != values_Q.shape:
-        raise RecbenchError(f"an interval needs a group for each query; given {np.shape(groups_Q)}, {values_Q.shape}")
-    else:
-        group_Q = np.unique(groups_Q, return_inverse=True)[1]
-        sum_G, count_G = np.bincount(group_Q, weights=values_Q), np.bincount(group_Q).astype(np.float64)
-
-    rng = np.random.default_rng(seed)
-    n_groups, mean_B = len(sum_G), np.empty(n_resamples)
-    step = max(1, DRAWS // n_groups)
-    for at in range(0, n_resamples, step):
-        drawn_BG = rng.integers(n_groups, size=(min(step, n_resamples - at), n_groups), dtype=np.int32)
-        size_B = n_groups if count_G is None else count_G[drawn_BG].sum(axis=1)
-        mean_B[at : at + step] = sum_G[drawn_BG].sum(axis=1) / size_B
-    low, high = np.quantile(mean_B, [(1 - level) / 2, (1 + level) / 2])
+    """The interval of one column; the arguments are those of `bootstrap_intervals`."""
+    low, high = bootstrap_intervals(np.asarray(values_Q)[..., None], groups_Q, seed, n_resamples, level)[0]
     return float(low), float(high)
 
 
@@ -55,7 +58,7 @@ def paired_interval(
 ) -> tuple[float, float]:
     """Bootstrap interval of mean(a - b) over the same queries; where it holds 0 the two cannot be told apart.
 
-    Pairing as in Efron and Tibshirani, 1993, ch. 15; the arguments are those of `bootstrap_interval`.
+    Pairing as in Efron and Tibshirani, 1993, ch. 15; the arguments are those of `bootstrap_intervals`.
     """
     a_Q, b_Q = np.asarray(a_Q, np.float64), np.asarray(b_Q, np.float64)
     if a_Q.shape != b_Q.shape:

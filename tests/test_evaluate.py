@@ -68,6 +68,20 @@ def test_lists_and_tie_groups_against_plain_loops(seed):
         assert lists.n_relevant_Q[q] == len(truths[q])
 
 
+@given(st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_long_rows_give_the_k_largest(seed):
+    rng = np.random.default_rng(seed)
+    n_items, k = int(rng.integers(100, 3000)), int(rng.integers(1, 30))
+    scores = rng.integers(0, rng.choice([2, 50, 10**6]), size=(3, n_items)).astype(np.float32)
+    scores[:, rng.random(n_items) < rng.random()] = -np.inf
+    lists = top_k(scores, k, seed)
+    for row, items, found in zip(scores, lists.items_QK, lists.scores_QK, strict=True):
+        best = np.sort(row[row > -np.inf])[::-1][:k]
+        assert found[: len(best)].tolist() == best.tolist() == row[items[: len(best)]].tolist()
+        assert (items[len(best) :] == -1).all() and len(set(items[: len(best)].tolist())) == len(best)
+
+
 def test_ties_are_drawn_evenly_and_by_seed():
     scores = np.zeros((4000, 5), np.float32)
     scores[:, 4] = 1

@@ -6,9 +6,8 @@ Letters: Q queries, G groups.
 import numpy as np
 import pytest
 
-from recbench import stats
 from recbench.errors import RecbenchError
-from recbench.stats import bootstrap_interval, paired_interval
+from recbench.stats import bootstrap_interval, bootstrap_intervals, paired_interval
 
 
 def test_constant_values_have_a_point_interval():
@@ -57,14 +56,20 @@ def test_repeated_queries_of_a_user_do_not_narrow_the_interval():
     assert high - low < 0.5 * np.ptp(bootstrap_interval(copies, users))
 
 
-def test_seed_level_and_blocks(monkeypatch):
+def test_seed_and_level():
     values = np.random.default_rng(4).random(300)
     whole = bootstrap_interval(values, seed=5)
     assert whole == bootstrap_interval(values, seed=5) != bootstrap_interval(values, seed=6)
     low, high = bootstrap_interval(values, seed=5, level=0.5)
     assert whole[0] < low < values.mean() < high < whole[1]
-    monkeypatch.setattr(stats, "DRAWS", 600)  # two resamples at a time, same draws
-    assert bootstrap_interval(values, seed=5) == pytest.approx(whole)
+
+
+def test_columns_share_their_resamples():
+    values = np.random.default_rng(5).random((200, 3))
+    users = np.arange(200) // 2
+    together = bootstrap_intervals(values, users, seed=2)
+    for column, (low, high) in zip(values.T, together, strict=True):
+        assert bootstrap_interval(column, users, seed=2) == pytest.approx((low, high), abs=1e-12)
 
 
 def test_paired_interval_cancels_what_the_two_share():
