@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType, Sweep
+from hydra.core.override_parser.types import IntervalSweep, Override, OverrideType, Sweep, ValueType
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -18,11 +19,13 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from recbench import registry
-from recbench.errors import RecbenchError, nearest, one_line
-from recbench.params import Params, checked, param
-from recbench.plan import Board, Plan
+from recbench.boards import board
+from recbench.errors import RecbenchError
+from recbench.params import Params, checked, param, types_of
+from recbench.plan import Plan
 
 GROUPS = ("model", "data")
+CELLS = (*GROUPS, "board")
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 
@@ -78,9 +81,9 @@ def register() -> None:
         Plugins.instance().register(plugin)
 
 
-def check_words(words: list[str]) -> None:
+def check_words(words: list[str], multirun: bool = False) -> None:
     """Refuse unknown names, parameters, types and ranges before anything is composed, in our own words."""
-    overrides = [o for o in OverridesParser.create().parse_overrides(words) if o.type == OverrideType.CHANGE]
+    overrides = [o for o in _parsed(words) if o.type != OverrideType.DEL]
     chosen: dict[str, list[str]] = {}
     for o in overrides:
         if o.key_or_group in GROUPS:
@@ -98,61 +101,107 @@ def check_words(words: list[str]) -> None:
         elif kind == "board":
             for name in _values(o):
                 board(str(name))
+        elif kind == "sweep":
+            for value in _values(o):
+                checked(Search, parameter or "kind", value, "sweep")
+    sweeps = [str(o.value()) for o in overrides if o.key_or_group == "sweep"]
+    _check_sweep(overrides, sweeps[-1] if sweeps else "", multirun)
+    if sweeps:
+        for name in chosen.get("model", []):
+            space_of(name, words, sweeps[-1])
 
 
-def _values(override: Any) -> list[Any]:
+def _parsed(words: Sequence[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides(list(words))
+
+
+def _values(override: Override) -> Iterator[Any]:
+    """What an override says: its value, the values of a list or range, the bounds of an interval."""
     value = override.value()
-    if not isinstance(value, Sweep):
-        return [getattr(value, "text", value)]
-    try:
-        return [getattr(v, "text", v) for v in override.sweep_iterator()]
-    except Exception:  # an interval has no list of values; its bounds are the sweeper's to check
-        return []
-
-
-def boards() -> dict[str, Board]:
-    """Every board that an installed data plugin declares, by name; broken plugins hurt nobody else."""
-    found: dict[str, Board] = {}
-    for plugin in registry.plugins("data"):
+    if isinstance(value, IntervalSweep):
+        yield from (value.start, value.end)
+    elif not isinstance(value, Sweep):
+        yield getattr(value, "text", value)
+    else:
         try:
-            found |= {b.name: b for b in plugin.load().boards}
-        except RecbenchError:
-            continue
-    return found
+            yield from (getattr(v, "text", v) for v in override.sweep_iterator())
+        except ValueError as error:  # a range with step 0
+            raise RecbenchError(f"{override.input_line}: {error}; write range(START,STOP,STEP)") from error
 
 
-def board(name: str) -> Board:
-    """The board called `name`, or the one in a YAML file; RecbenchError with the nearest names."""
-    if name.endswith((".yaml", ".yml")):
-        return _board_file(Path(name))
-    known = boards()
-    if name not in known:
-        raise RecbenchError(
-            f"board={name} is unknown{nearest(name, known) or '.'} Installed: {', '.join(sorted(known)) or 'none'}, or a YAML file"
-        )
-    return known[name]
-
-
-def _board_file(path: Path) -> Board:
-    if not path.is_file():
-        raise RecbenchError(f"board={path}: no such file")
-    try:
-        fields: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:
-        raise RecbenchError(f"board={path} is not readable YAML ({one_line(error)})") from error
-    if not isinstance(fields, dict):
-        raise RecbenchError(f"board={path} must hold the fields of a board, as name: value")
-    names = [f.name for f in dataclasses.fields(Board)]
-    for name in fields:
-        if name not in names:
+def _check_sweep(overrides: list[Override], kind: str, multirun: bool) -> None:
+    """Refuse what `sweep=` cannot do, and what cannot do without it."""
+    kinds = "grid, random or bayes"
+    for o in overrides:
+        key, line = o.key_or_group, o.input_line
+        if not kind and key.startswith("sweep."):
+            raise RecbenchError(f"{line} needs a sweep; add sweep={kinds}")
+        if not kind and multirun and o.is_interval_sweep():
             raise RecbenchError(
-                f"board={path} has no field '{name}'{nearest(name, names) or '.'} It has: {', '.join(names)}"
+                f"{line}: an interval has no list of values; add sweep=random or bayes, or write choice()"
             )
-    missing = [n for n in ("name", "data", "metrics", "headline") if n not in fields]
-    if missing:
-        raise RecbenchError(f"board={path} lacks {', '.join(missing)}; compare python -m recbench show board=ecommerce")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return Board(**values)
+        if not kind or key in CELLS or not o.is_sweep_override():
+            continue
+        if key == "seed":
+            raise RecbenchError(
+                f"{line}: with sweep= the winner runs with each of the board's seeds; write one seed, or leave sweep= out"
+            )
+        if not key.startswith("model."):
+            raise RecbenchError(
+                f"{line}: with sweep= only {', '.join(CELLS)} may list several and only model.* is searched; write one value"
+            )
+        if o.value_type == ValueType.SIMPLE_CHOICE_SWEEP:
+            listed = str(line).partition("=")[2]
+            raise RecbenchError(
+                f"{line}: with sweep= a comma list makes cells, of {', '.join(CELLS)} alone; write {key}=choice({listed}) "
+                "to search it, or leave sweep= out for a run each"
+            )
+    if kind and not multirun:
+        raise RecbenchError(f"sweep={kind} makes many runs: add -m, as in python -m recbench -m sweep={kind} ...")
+
+
+def space_of(model: str, words: Sequence[str], kind: str) -> dict[str, dict[str, Any]]:
+    """What is searched of a model: parameter -> choices, or low, high and log.
+
+    It is the plugin's own space; a word such as `model.dim=choice(32,64)` replaces a parameter's, a value fixes it.
+    """
+    cls, owner, space = registry.find("model", model).load().Params, f"model={model}", {}
+    given = {o.key_or_group: o for o in _parsed(words)}
+    for f in dataclasses.fields(cls):
+        override = given.get(f"model.{f.name}")
+        if override is None:
+            axis = _own_axis(cls, f) if f.metadata.get("tune") else None
+        else:
+            axis = _axis(cls, f, override, owner) if override.is_sweep_override() else None
+        if axis:
+            space[f.name] = axis
+    endless = [name for name, axis in space.items() if "choices" not in axis]
+    if kind == "grid" and endless:
+        ways = " ".join(f"model.{name}=choice(...)" for name in endless)
+        raise RecbenchError(
+            f"{owner}: sweep=grid needs values for {', '.join(endless)}; write {ways}, range(...), or one value to fix it"
+        )
+    return space
+
+
+def _own_axis(cls: type[Params], f: dataclasses.Field) -> dict[str, Any]:
+    meta = f.metadata
+    if meta["choices"] or types_of(cls)[f.name][0] is bool:
+        return {"choices": list(meta["choices"] or (False, True))}
+    return {bound: checked(cls, f.name, meta[bound]) for bound in ("low", "high")} | {"log": meta["log"]}
+
+
+def _axis(cls: type[Params], f: dataclasses.Field, override: Override, owner: str) -> dict[str, Any]:
+    values = [checked(cls, f.name, v, owner) for v in _values(override)]
+    value: Any = override.value()
+    if not isinstance(value, IntervalSweep):
+        if not values:
+            raise RecbenchError(f"{override.input_line} holds no value; the end of a range is not part of it")
+        return {"choices": list(dict.fromkeys(values))}
+    (low, high), log = values, f.metadata["log"] or "log" in value.tags
+    if low > high or (log and low <= 0):
+        raise RecbenchError(f"{override.input_line}: write interval(LOW,HIGH), LOW above 0 on a log scale")
+    return {"low": low, "high": high, "log": log}
 
 
 def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
@@ -225,3 +274,23 @@ def settings_of(config: DictConfig) -> Settings:
         value = config[f.name] if at_top else config.trainer[f.name]
         found[f.name] = checked(Settings, f.name, value, "this run" if at_top else "trainer")
     return Settings(**found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Search(Params):
+    """How a cell is searched: what conf/sweep/KIND.yaml says."""
+
+    kind: str = param("bayes", "What proposes the next trial; bayes is TPE.", choices=("grid", "random", "bayes"))
+    trials: int | None = param(None, "Trials a cell; none: the board's budget.", low=1, high=100_000)
+
+
+def search_of(config: DictConfig) -> Search | None:
+    """The settings of the sweep this job belongs to, None where it is a run of its own."""
+    sweep = config.get("sweep")
+    return Search(kind=sweep.kind, trials=sweep.trials) if sweep else None
+
+
+def words_of(config: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """The words of a job as the user would write them, its ranges back in place."""
+    kept = [word for word in overrides if not word.startswith("+sweep.space=")]
+    return [*kept, *(config.sweep.space if config.get("sweep") else [])]

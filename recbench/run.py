@@ -14,10 +14,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from recbench import __version__, registry
+from recbench.dataset import Dataset
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
@@ -40,6 +42,7 @@ class Surroundings:
     resume: bool = False
     command: str = ""
     trackers: Sequence[Tracker] = ()
+    tuning: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,7 @@ def select(plan: Plan, around: Surroundings) -> Selected:
     clock = Clock()
     source = registry.find("data", plan.data).load()
     dataset = source(source.Params(**plan.data_params)).load()
+    _refuse_lacking(plan, cls, dataset)
     parts = split(dataset, plan.board)
     clock.lap("data")
 
@@ -171,6 +175,22 @@ def answering(plan: Plan) -> type[Recommender]:
     return cls
 
 
+def _refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
+    """RecbenchError where the model needs something that the data do not hold."""
+    traits = cls.traits
+    lacking = [
+        what
+        for needed, held, what in (
+            (traits.needs_text, dataset.items is not None and "text" in dataset.items, "item text"),
+            (traits.needs_knowledge, dataset.knowledge is not None, "a knowledge graph"),
+            (traits.needs_social, dataset.social is not None, "a social graph"),
+        )
+        if needed and not held
+    ]
+    if lacking:
+        raise RecbenchError(f"model={plan.model} needs {' and '.join(lacking)}; data={plan.data} has none")
+
+
 def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout: Holdout) -> dict[str, str]:
     """Lists and per-query values as files, each with its SHA-256: intervals and new metrics need no retraining."""
     row, item = holdout.truth.flat()
@@ -234,6 +254,7 @@ def _entry(
         commit=_commit(),
         command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        tuning=list(around.tuning),
     )
 
 

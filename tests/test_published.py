@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recbench import registry
-from recbench.config import board
+from recbench.boards import board
 from recbench.evaluate import measure, rank
 from recbench.metric import metric
 from recbench.model import Context
