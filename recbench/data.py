@@ -174,8 +174,9 @@ class Queries:
 
     `user`: (Q,) int32. `time`: (Q,) int64, the moment of asking. `items`, `behaviors`, `times`, `values`: the history
     before that moment, ragged and oldest first. `seen_allowed`: whether an item of the history may be recommended.
-    `candidates`: (I,) bool, the items that may be recommended. `item`: (Q,) int32, the item asked about, for the
-    behavior and rating tasks only.
+    `candidates`: (I,) bool, the items that may be recommended. `searches`: ragged row numbers into `context`, the
+    events without an item that the user of each query had before that moment; what no row names is not to be read.
+    `item`: (Q,) int32, the item asked about, for the behavior and rating tasks only.
     """
 
     user: NDArray
@@ -187,6 +188,7 @@ class Queries:
     candidates: NDArray
     seen_allowed: bool
     context: ContextEvents | None = None
+    searches: Ragged | None = None
     item: NDArray | None = None
 
     def __len__(self) -> int:
@@ -206,5 +208,6 @@ class Queries:
             behaviors=self.behaviors.take(rows),
             times=self.times.take(rows),
             values=self.values.take(rows),
+            searches=None if self.searches is None else self.searches.take(rows),
             item=None if self.item is None else self.item[rows],
         )

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
+from recbench.holdout import Holdout
 from recbench.metric import Metric, RankedLists
 from recbench.model import Recommender, mask, top_k
-from recbench.split import Holdout
 from recbench.stats import bootstrap_intervals
 
 CELLS_PER_CHUNK = 16_000_000  # float32 scores held at once: 64 MB

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, get_origin, get_type_hints
 
 from recbench.errors import RecbenchError, nearest
@@ -18,6 +19,7 @@ CHOICES = {
     "fit_on": ("train", "train+valid"),
     "candidates": ("known", "all"),
 }
+FILTERS = ("min_user_events", "min_item_events")
 KINDS = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "name: value pairs"}
 
 
@@ -52,7 +54,7 @@ class Board:
     meaning: str = ""
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(Board).items():
+        for name, hint in _hints().items():
             given, kind = getattr(self, name), get_origin(hint) or hint
             if not isinstance(given, (float, int) if kind is float else kind) or isinstance(given, bool):
                 raise RecbenchError(f"board {self.name}: {name} must be {KINDS[kind]}; given {given!r}")
@@ -72,6 +74,11 @@ class Board:
             raise RecbenchError(
                 f"board {self.name}: split global_time needs test_window_days and valid_window_days above 0; given {windows}"
             )
+        for name in self.filters:
+            if name not in FILTERS:
+                raise RecbenchError(
+                    f"board {self.name}: filters may be {', '.join(FILTERS)}; given {name!r}{nearest(str(name), FILTERS)}"
+                )
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
 
@@ -79,6 +86,11 @@ class Board:
     def protocol_hash(self) -> str:
         """Equal where every field that can change a number is equal."""
         return digest({k: v for k, v in asdict(self).items() if k != "meaning"})
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Board)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from recbench.dataset import Dataset
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
+from recbench.holdout import Holdout
 from recbench.metric import Metric, RankedLists, metric
 from recbench.model import Context, Recommender, nothing
 from recbench.plan import Plan
-from recbench.split import Holdout, Split, split
+from recbench.split import Split, split
 from recbench.track import Tracker
 
 LIST_LENGTH = 10  # items a list has at least, also where no metric asks for one
@@ -46,15 +47,22 @@ class Surroundings:
 
 
 @dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all runs of one board share: the data, their split, and the board's metrics."""
+
+    dataset: Dataset
+    parts: Split
+    metrics: list[Metric]
+
+
+@dataclass(frozen=True, eq=False)
 class Selected:
     """A model fitted on the training part and judged on validation; the test holdout is still shut."""
 
     model: Recommender
     headline: float
-    parts: Split
-    metrics: list[Metric]
+    prepared: Prepared
     context: Context
-    checksum: str
     clock: Clock
 
 
@@ -70,32 +78,38 @@ class Clock:
         self.laps[name], self._last = round(self.laps.get(name, 0.0) + now - self._last, 3), now
 
 
-def execute(plan: Plan, around: Surroundings | None = None) -> Entry:
+def execute(plan: Plan, around: Surroundings | None = None, prepared: Prepared | None = None) -> Entry:
     """Carry out one plan and leave `out/KEY/`; RecbenchError on anything a user can mend."""
     around = around or Surroundings()
     folder = around.out / plan.key
     try:
-        return _answer(plan, around, folder, select(plan, around))
+        return _answer(plan, around, folder, select(plan, around, prepared))
     except OSError as error:
         raise RecbenchError(
             f"cannot read or write under {folder}: {error.strerror or error}; free space or choose another folder with out=FOLDER"
         ) from error
 
 
-def select(plan: Plan, around: Surroundings) -> Selected:
-    """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
-    cls, folder = answering(plan), around.out / plan.key
+def prepare(plan: Plan) -> Prepared:
+    """Find the board's metrics, load the data and split them; RecbenchError where the model cannot use them."""
+    cls = answering(plan)
     metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
-    headline = next(m for m in metrics if m.label == plan.board.headline)
-    write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
-    config = {"model": plan.model, "board": plan.board.name, "data": plan.data, "seed": plan.seed}
-    for tracker in around.trackers:
-        tracker.start(folder, config | plan.data_params | {"params": plan.model_params})
-    clock = Clock()
     source = registry.find("data", plan.data).load()
     dataset = source(source.Params(**plan.data_params)).load()
     _refuse_lacking(plan, cls, dataset)
-    parts = split(dataset, plan.board)
+    return Prepared(dataset, split(dataset, plan.board), metrics)
+
+
+def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -> Selected:
+    """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
+    cls, folder, clock = answering(plan), around.out / plan.key, Clock()
+    write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
+    prepared = prepared or prepare(plan)
+    parts = prepared.parts
+    headline = next(m for m in prepared.metrics if m.label == plan.board.headline)
+    config = {"model": plan.model, "board": plan.board.name, "data": plan.data, "seed": plan.seed}
+    for tracker in around.trackers:
+        tracker.start(folder, config | plan.data_params | {"params": plan.model_params})
     clock.lap("data")
 
     def evaluate(model: Recommender) -> float:
@@ -124,17 +138,17 @@ def select(plan: Plan, around: Surroundings) -> Selected:
     clock.lap("fit")
     reached = evaluate(model)
     clock.lap("select")
-    return Selected(model, reached, parts, metrics, context, dataset.checksum, clock)
+    return Selected(model, reached, prepared, context, clock)
 
 
 def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) -> Entry:
     """Refit where the board says so, open the test holdout, measure, and write the entry last."""
-    parts, clock = chosen.parts, chosen.clock
+    parts, metrics, clock = chosen.prepared.parts, chosen.prepared.metrics, chosen.clock
     model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
     clock.lap("fit")
-    answers = rank(model, parts.test, max([m.k or 0 for m in chosen.metrics] + [LIST_LENGTH]))
+    answers = rank(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]))
     clock.lap("answer")
-    scores = measure(answers, parts.test, chosen.metrics, parts.train)
+    scores = measure(answers, parts.test, metrics, parts.train)
     artefacts = _artefacts(folder, answers, scores, parts.test)
     model.save(folder / "model")
     clock.lap("measure")
@@ -148,7 +162,7 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
     model = type(chosen.model)(chosen.model.params)
     epochs = chosen.model.chosen_epochs
     model.fit(
-        chosen.parts.refit,
+        chosen.prepared.parts.refit,
         replace(chosen.context, evaluate=None, report=nothing, epochs=epochs, folder=folder / "refit"),
     )
     model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
@@ -230,9 +244,9 @@ def _entry(
         on_board=plan.on_board,
         task=plan.board.task,
         data=plan.data,
-        data_checksum=chosen.checksum,
-        split_fingerprint=chosen.parts.fingerprint,
-        leakage=chosen.parts.leakage,
+        data_checksum=chosen.prepared.dataset.checksum,
+        split_fingerprint=chosen.prepared.parts.fingerprint,
+        leakage=chosen.prepared.parts.leakage,
         model=plan.model,
         distribution=plan.distribution,
         version=plan.version,
@@ -241,7 +255,7 @@ def _entry(
         headline=plan.board.headline,
         scores={s.label: {"value": s.value, "low": s.low, "high": s.high, "definition": s.definition} for s in scores},
         valid_headline=chosen.headline,
-        n_queries=len(chosen.parts.test.queries),
+        n_queries=len(chosen.prepared.parts.test.queries),
         artefacts=artefacts,
         seconds=chosen.clock.laps,
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

@@ -16,7 +16,7 @@ from recbench.entry import Entry
 from recbench.errors import RecbenchError, one_line
 from recbench.model import nothing
 from recbench.plan import Plan, digest
-from recbench.run import Surroundings, answering, execute, select
+from recbench.run import Surroundings, execute, prepare, select
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -37,7 +37,27 @@ def search(
     say: Callable[[str], None] = nothing,
 ) -> Iterator[Entry]:
     """Spend the trials on validation, then run the winner once a seed: only then is the test holdout opened."""
-    answering(plan)
+    prepared = prepare(plan)
+    quiet = replace(around, trackers=(), progress=False)
+
+    def judge(params: dict[str, Any]) -> float:
+        return select(replace(plan, model_params=params), quiet, prepared).headline
+
+    best, history = spend(judge, plan, around.out, space, kind, trials, say)
+    for seed in seeds or plan.board.seeds:
+        yield execute(replace(plan, model_params=best, seed=seed), replace(around, tuning=history), prepared)
+
+
+def spend(
+    judge: Callable[[dict[str, Any]], float],
+    plan: Plan,
+    out: Path,
+    space: Space,
+    kind: str = "bayes",
+    trials: int | None = None,
+    say: Callable[[str], None] = nothing,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The parameters that `judge` values most, and every trial; the study in `out` goes on where it was left."""
     points, budget = _known(plan, space, kind), trials or plan.board.budget_trials
     if kind == "grid" or not space:
         if len(points) > budget:
@@ -46,14 +66,14 @@ def search(
                 f"write sweep.trials={len(points)}, or fewer values"
             )
         budget = len(points)
-    path = around.out / f"study-{digest([plan.key, space, kind])[:12]}.journal"  # a larger budget goes on with it
+    path = out / f"study-{digest([plan.key, space, kind])[:12]}.journal"  # a larger budget goes on with it
     say(f"recbench: model={plan.model} board={plan.board.name} sweep={kind}, {budget} trials -> {path}")
     try:
         study = _study(path)
         _enqueue_lost(study)
         while (spent := len(_counted(study))) < budget:
             trial, tried = _ask(study, plan.seed, space, kind, points)
-            outcome = _try(study, trial, replace(plan, model_params=plan.model_params | tried), around)
+            outcome = _try(study, trial, lambda tried=tried: judge(plan.model_params | tried), plan.board.headline)
             say(f"trial {trial.number} ({spent + 1} of {budget}): {outcome}: {_short(tried)}")
     except OSError as error:
         raise RecbenchError(
@@ -64,9 +84,7 @@ def search(
         why = history[-1]["error"] if history else "still running in another process"
         raise RecbenchError(f"no trial of model={plan.model} succeeded; the last one: {why}")
     say(f"recbench: trial {best.number} is the best; its parameters now meet the test holdout: {_short(best.params)}")
-    for seed in seeds or plan.board.seeds:
-        winner = replace(plan, model_params=plan.model_params | best.params, seed=seed)
-        yield execute(winner, replace(around, tuning=history))
+    return plan.model_params | best.params, history
 
 
 def _ask(
@@ -83,21 +101,16 @@ def _ask(
     return trial, {name: _suggest(trial, name, space[name]) for name in trial.user_attrs.get("only", list(space))}
 
 
-def _try(study: Study, trial: Trial, plan: Plan, around: Surroundings) -> str:
-    """Fit, judge on validation and tell; what went on, in words."""
+def _try(study: Study, trial: Trial, judge: Callable[[], float], headline: str) -> str:
+    """Judge and tell; what went on, in words."""
     from optuna.trial import TrialState
 
     value, error, begun = math.nan, "", time.perf_counter()
     try:
-        value = select(plan, replace(around, trackers=(), progress=False)).headline
-        error = "" if math.isfinite(value) else f"{plan.board.headline} is {value}"
-    except RecbenchError as mendable:
-        if _best(study) is None:  # what fails from the start is the user's to mend, and costs no trial
-            _again(study, study.trials[trial.number])
-            raise
-        error = str(mendable)
+        value = judge()
+        error = "" if math.isfinite(value) else f"{headline} is {value}"
     except Exception as failure:
-        error = one_line(failure)
+        error = str(failure) if isinstance(failure, RecbenchError) else one_line(failure)
     seconds = round(time.perf_counter() - begun, 3)
     trial.set_user_attr("seconds", seconds)
     if error:
@@ -106,7 +119,7 @@ def _try(study: Study, trial: Trial, plan: Plan, around: Surroundings) -> str:
         return f"failed: {error}"
     study.tell(trial, value)
     best = _best(study)
-    return f"{plan.board.headline} {value:.4f} on validation, best {best.value if best else value:.4f}, {seconds:.1f} s"
+    return f"{headline} {value:.4f} on validation, best {best.value if best else value:.4f}, {seconds:.1f} s"
 
 
 def _short(params: dict[str, Any]) -> str:

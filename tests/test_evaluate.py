@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from recbench.data import Queries, Ragged
 from recbench.errors import RecbenchError
 from recbench.evaluate import CELLS_PER_CHUNK, measure, rank
+from recbench.holdout import Holdout
 from recbench.metric import metric
 from recbench.model import Recommendations, Recommender, mask, top_k
-from recbench.split import Holdout
 
 
 class Given(Recommender):

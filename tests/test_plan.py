@@ -22,6 +22,7 @@ PLAN = Plan(BOARD, True, "shop-data", {"root": "", "n": 1}, "ease", {"l2": 0.5},
     ({"test_window_days": 0}, "needs test_window_days and valid_window_days above 0"),
     ({"valid_window_days": float("nan")}, "needs test_window_days and valid_window_days above 0"),
     ({"filters": 5}, "filters must be name: value pairs; given 5"),
+    ({"filters": {"min_events": 5}}, "filters may be min_user_events, min_item_events; given 'min_events'"),
     ({"next_k": 0}, "next_k must be at least 1; given 0"),
 ])  # fmt: skip
 def test_a_wrong_field_is_named(changes, message):

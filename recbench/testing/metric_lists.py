@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.evaluate import rank
+from recbench.holdout import Holdout
 from recbench.metric import Metric, RankedLists
 from recbench.model import Context, Recommender
-from recbench.split import Holdout
 from recbench.testing.worlds import cold
 
 K = 5

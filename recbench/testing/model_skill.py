@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recbench.holdout import Holdout
 from recbench.model import Recommender, mask
-from recbench.split import Holdout
 from recbench.testing.model_trials import fitted, scores, world
 
 NOISE = 4.0  # standard errors that a skill may lie below chance before it counts as wrong

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo
+from recbench.parts import DAY
 from recbench.plan import Board
-from recbench.split import DAY, Split, split
+from recbench.split import Split, split
 
 START = 1_600_000_000  # seconds since 1970 of the first event
 CHAIN_ITEMS = 12

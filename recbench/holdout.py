@@ -1,0 +1,190 @@
+"""The questions of a window, what each may know, and its right answers.
+
+- A window is a user's events of the part asked about; for random_users the last fifth of them, at least one, where
+  events of one moment stay together. Targets are its events of the board's behaviours; an answer counts once.
+- ask: `window_start` puts one question a user, where the window opens; its history is all of the earlier parts (for
+  random_users the first four fifths), in order of time. `each_event` asks at every moment with a target that counts,
+  `last` at the last of them; their history is all strictly before that moment, the window's own events included, and
+  nothing of a later part. In leave_last_out all three are one.
+- target: `all_in_window` takes the targets from the moment of asking to the window's end, `next_k` the first k items
+  among them, `first` those of the earliest moment. Events of one moment are one step: `first` takes all of it, and
+  `next_k` cuts it in an order drawn by the seed.
+- repeat `new`: what the question's history holds, under any behaviour, is no target, so `first` means the first new
+  one. The one exception is leave_last_out with `first`, where published tables keep a user whose left-out item the
+  mask forbids: the answer stays and cannot be hit.
+- Moment of asking: the cut for window_start of global_time, else the first event of the window or of the step; where
+  given and random parts overlap in time, one second after the history if that is later.
+
+Letters: E events, U users, I items, Q queries, N targets, C context events. A row is a place in a _Line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import ContextEvents, Queries, Ragged
+from recbench.dataset import Dataset
+from recbench.parts import ALWAYS, TEST, cuts, targeted
+
+if TYPE_CHECKING:
+    from recbench.plan import Board
+
+
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """Questions and their right answers: row q of `truth` holds the distinct items that answer query q."""
+
+    queries: Queries
+    truth: Ragged
+
+
+def holdout_of(dataset: Dataset, part: NDArray, which: int, board: Board, keep_item: NDArray) -> tuple[Holdout, float]:
+    """The questions of one part and their answers; also the share of its (user, item) targets that are no candidates."""
+    log, line = dataset.interactions, _line(dataset, part, which, board)
+    candidates = keep_item.copy()
+    if board.candidates == "known":
+        candidates &= np.bincount(log.item[part < which], minlength=log.n_items) > 0
+    row_N = np.flatnonzero(line.window & targeted(board, log.behaviors)[line.behavior])
+    item_N, stop_N = line.item[row_N], _history_ends(line, row_N, board)
+    since_N = _first_rows(line, row_N, board)
+    new_N = since_N >= stop_N
+    pair = distinct(line.pair[row_N[new_N]])
+    outside = float(np.mean(~candidates[pair % log.n_items])) if len(pair) else 0.0
+    stop = distinct(stop_N[new_N & candidates[item_N]])  # a question is the row at which its history ends
+    if board.ask == "last":
+        stop = stop[np.diff(line.user[stop], append=-1) != 0]
+    truth = _answers(line, row_N, np.where(candidates[item_N], since_N, -1), stop, board)
+    user, start = line.user[stop], line.starts[line.user[stop]]
+    time = np.maximum(line.time[stop], np.where(stop > start, line.time[stop - 1] + 1, ALWAYS))
+    if board.split == "global_time" and board.ask == "window_start":
+        time = np.full(len(stop), cuts(log, board)[0 if which == TEST else 1])
+    context, searches = _searches(dataset, user, time)
+    queries = Queries(
+        user,
+        time,
+        Ragged(line.item, start, stop),
+        Ragged(line.behavior, start, stop),
+        Ragged(line.time, start, stop),
+        Ragged(line.value, start, stop),
+        candidates,
+        board.repeat == "any",
+        context,
+        searches,
+    )
+    return Holdout(queries, truth), outside
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """The events that questions of one part may speak of, user after user, a user's in the order of asking; (E,).
+
+    `window`: inside the window. `starts`: (U + 1,) where each user's events start.
+    """
+
+    n_items: int
+    user: NDArray
+    item: NDArray
+    time: NDArray
+    behavior: NDArray
+    value: NDArray
+    window: NDArray
+    starts: NDArray
+
+    @property
+    def pair(self) -> NDArray:
+        """(E,) int64 one number for each user and item."""
+        return self.user * np.int64(self.n_items) + self.item
+
+
+def _line(dataset: Dataset, part: NDArray, which: int, board: Board) -> _Line:
+    """Events of this part and of earlier ones; asked at the window's start, the window comes last whatever its times."""
+    log, reach = dataset.interactions, np.flatnonzero(part <= which)
+    late = (part[reach] == which) & (board.ask == "window_start")
+    order = reach[np.argsort(log.user[reach] * np.int64(2) + late, kind="stable")]
+    user, time, window = log.user[order], log.time[order], part[order] == which
+    starts = np.searchsorted(user, np.arange(log.n_users + 1))
+    if board.split == "random_users":
+        cut_U = starts[1:] - np.maximum(1, np.diff(starts) // 5)
+        timed = dataset.info.clock != "none"
+        window &= time >= time[cut_U[user]] if timed else np.arange(len(user)) >= cut_U[user]
+    return _Line(log.n_items, user, log.item[order], time, log.behavior[order], log.value[order], window, starts)
+
+
+def _history_ends(line: _Line, row_N: NDArray, board: Board) -> NDArray:
+    """(N,) the row at which the history ends if the question is put for this target."""
+    if board.ask == "window_start":
+        before_U = np.bincount(line.user[~line.window], minlength=len(line.starts) - 1)
+        return (line.starts[:-1] + before_U)[line.user[row_N]]
+    step = np.ones(len(line.user), bool)
+    step[1:] = (np.diff(line.time) != 0) | (np.diff(line.user) != 0)
+    return np.maximum.accumulate(np.where(step, np.arange(len(step)), 0))[row_N]
+
+
+def _first_rows(line: _Line, row_N: NDArray, board: Board) -> NDArray:
+    """(N,) the first row with a target's user and item: new is what starts no earlier than the question."""
+    stays = board.split == "leave_last_out" and board.target == "first"
+    if board.repeat == "any" or stays or not len(row_N):
+        return np.full(len(row_N), len(line.user))
+    pair = line.pair
+    known = distinct(pair[row_N])
+    at = np.searchsorted(known, pair)
+    row = np.flatnonzero(known[np.minimum(at, len(known) - 1)] == pair)[::-1]
+    first = np.empty(len(known), np.int64)
+    first[at[row]] = row  # backwards: of several rows of one pair the first is written last and stays
+    return first[at[row_N]]
+
+
+def _answers(line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board: Board) -> Ragged:
+    """(Q,) the distinct items that answer each question; a target counts where `since_N` is not before the question.
+
+    Memory grows with the targets that lie ahead of each question: for `each_event` with another target than `first`
+    with the square of a user's window.
+    """
+    low, high = np.searchsorted(row_N, stop), np.searchsorted(row_N, line.starts[line.user[stop] + 1])
+    if board.target == "first":
+        high = np.minimum(high, np.append(low[1:], len(row_N)))  # the next question stands behind the first step
+    query, n = Ragged(np.arange(len(row_N)), low, high).flat()
+    keep = since_N[n] >= stop[query]
+    query, row = query[keep], row_N[n[keep]]
+    _, once = np.unique(query * line.n_items + line.item[row], return_index=True)
+    once.sort()
+    query, row = query[once], row[once]
+    first = np.searchsorted(query, query)  # where the answers of the same question begin
+    if board.target == "first":
+        keep = line.time[row] == line.time[row[first]]
+    else:
+        keep = np.arange(len(row)) - first < (board.next_k if board.target == "next_k" else len(row))
+    counts = np.bincount(query[keep], minlength=len(stop))
+    stops = np.cumsum(counts)
+    return Ragged(line.item[row[keep]], stops - counts, stops)
+
+
+def _searches(dataset: Dataset, user: NDArray, time: NDArray) -> tuple[ContextEvents | None, Ragged | None]:
+    """The context events that some question may read, and (Q,) which: the user's, strictly before the moment."""
+    context = dataset.context
+    if context is None:
+        return None, None
+    last_U = np.full(dataset.n_users, ALWAYS)
+    last_U[user] = time  # questions are in time order inside a user: the last one stays
+    context = context_where(context, context.time < last_U[context.user])
+    is_event = np.arange(len(context) + len(user)) < len(context)
+    order = np.lexsort((is_event, np.r_[context.time, time], np.r_[context.user, user]))  # a question before its ties
+    stop = np.empty(len(user), np.int64)
+    stop[order[~is_event[order]] - len(context)] = np.cumsum(is_event[order])[~is_event[order]]
+    row = order[is_event[order]]
+    return context, Ragged(row, np.searchsorted(context.user[row], user), stop)
+
+
+def context_where(context: ContextEvents, keep: NDArray) -> ContextEvents:
+    columns = {name: getattr(context, name)[keep] for name in ("user", "time", "behavior", "text")}
+    return replace(context, **columns)
+
+
+def distinct(values: NDArray) -> NDArray:
+    """The sorted distinct values; np.unique hashes instead and takes twenty times as long."""
+    values = np.sort(values)
+    return values[np.diff(values, prepend=values[:1] - 1) != 0]
