@@ -26,12 +26,50 @@ from recbench.plan import Plan
 
 GROUPS = ("model", "data")
 CELLS = (*GROUPS, "board")
+OTHER_GROUPS = ("sweep", "track", "trainer")
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 
 
-class PluginConfigSource(ConfigSource):
-    """Serves `model/NAME` and `data/NAME` from entry points; a plugin is imported only when chosen."""
+@dataclasses.dataclass(frozen=True)
+class Run(Params):
+    """How a run is carried out, whatever the model."""
+
+    board: str | None = param(None, "Name of a board or its YAML file; none: the data's first.")
+    seed: int = param(1, "Seed of the run.", low=0, high=2**31 - 1)
+    submit: bool = param(False, "Copy the entry to the board and render its page.")
+    resume: bool = param(False, "Go on from the last checkpoint of this very plan.")
+    out: str = param("runs", "Folder of the runs.")
+    leaderboards: str = param("leaderboards", "Folder of the boards.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer(Params):
+    """What training and answering may use."""
+
+    threads: int | None = param(None, "Threads; none: all cores. Set 1 where runs share a machine.", low=1, high=1024)
+    precision: str = param(
+        "32-true", "Precision of training.", choices=("32-true", "bf16-mixed", "16-mixed", "64-true")
+    )
+    device: str = param("cpu", "Where to train.")
+    max_minutes: float | None = param(
+        None, "Bound on training; a bound breaks sameness, and the entry says so.", low=0.0, unit="minutes"
+    )
+    progress: bool = param(True, "Show a progress bar.")
+
+    @property
+    def cores(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+SETTINGS = {"run": Run, "trainer/default": Trainer}
+
+
+class ClassConfigSource(ConfigSource):
+    """Serves what classes declare: the settings above, and `model/NAME` and `data/NAME` from entry points.
+
+    A plugin is imported only when it is chosen.
+    """
 
     @staticmethod
     def scheme() -> str:
@@ -41,43 +79,48 @@ class PluginConfigSource(ConfigSource):
         return True
 
     def load_config(self, config_path: str) -> ConfigResult:
-        kind, _, name = self._normalize_file_name(config_path).removesuffix(".yaml").partition("/")
-        try:
-            node = OmegaConf.structured(registry.find(kind, name).load().Params)
-        except RecbenchError as error:
-            raise ConfigCompositionException(str(error)) from error
-        OmegaConf.set_readonly(node, None)  # a frozen dataclass arrives read-only and would refuse overrides
+        path = self._normalize_file_name(config_path).removesuffix(".yaml")
+        if path in SETTINGS:
+            node = OmegaConf.create(SETTINGS[path]().as_dict())
+        else:
+            try:
+                node = OmegaConf.structured(registry.find(*path.split("/", 1)).load().Params)
+            except RecbenchError as error:
+                raise ConfigCompositionException(str(error)) from error
+            OmegaConf.set_readonly(node, None)  # a frozen dataclass arrives read-only and would refuse overrides
         return ConfigResult(
             provider=self.provider, path=f"recbench://{config_path}", config=node, header={"package": None}
         )
 
     def is_group(self, config_path: str) -> bool:
-        return config_path in ("", *GROUPS)
+        return config_path in ("", "trainer", *GROUPS)
 
     def is_config(self, config_path: str) -> bool:
-        kind, _, name = config_path.removesuffix(".yaml").partition("/")
-        return (
-            kind in GROUPS
-            and bool(name)
-            and any(name in (p.name, f"{p.distribution}/{p.name}") for p in registry.plugins(kind))
-        )
+        path = config_path.removesuffix(".yaml")
+        kind, _, name = path.partition("/")
+        known = registry.plugins(kind) if kind in GROUPS else ()
+        return path in SETTINGS or any(name in (p.name, f"{p.distribution}/{p.name}") for p in known)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        if config_path == "":
-            return [] if results_filter == ObjectType.CONFIG else list(GROUPS)
-        return registry.names(config_path) if config_path in GROUPS and results_filter != ObjectType.GROUP else []
+        groups, configs = {"": (["trainer", *GROUPS], ["run"]), "trainer": ([], ["default"])}.get(
+            config_path, ([], registry.names(config_path) if config_path in GROUPS else [])
+        )
+        return [
+            *(groups if results_filter != ObjectType.CONFIG else []),
+            *(configs if results_filter != ObjectType.GROUP else []),
+        ]
 
 
-class PluginSearchPath(SearchPathPlugin):
-    """Puts the plugins behind conf/, so that a YAML of the user's comes first."""
+class ClassSearchPath(SearchPathPlugin):
+    """Puts the classes behind conf/, so that a YAML of the user's comes first."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("recbench-plugins", "recbench://")
+        search_path.append("recbench", "recbench://")
 
 
 def register() -> None:
-    """Make the plugin source known to Hydra; once, before composing."""
-    for plugin in (PluginConfigSource, PluginSearchPath):
+    """Make the source of classes known to Hydra; once, before composing."""
+    for plugin in (ClassConfigSource, ClassSearchPath):
         Plugins.instance().register(plugin)
 
 
@@ -92,18 +135,19 @@ def check_words(words: list[str], multirun: bool = False) -> None:
         for name in given:
             registry.find(kind, name).load()
     for o in overrides:
-        kind, _, parameter = o.key_or_group.partition(".")
-        if kind in GROUPS and parameter:
-            for name in chosen.get(kind, []):
-                cls = registry.find(kind, name).load().Params
-                for value in _values(o):
-                    checked(cls, parameter, value, f"{kind}={name}")
-        elif kind == "board":
-            for name in _values(o):
-                board(str(name))
-        elif kind == "sweep":
-            for value in _values(o):
-                checked(Search, parameter or "kind", value, "sweep")
+        kind, _, name = o.key_or_group.partition(".")
+        for value in _values(o):
+            if kind in GROUPS and name:
+                for plugin in chosen.get(kind, []):
+                    checked(registry.find(kind, plugin).load().Params, name, value, f"{kind}={plugin}")
+            elif kind == "board":
+                board(str(value))
+            elif kind == "sweep":
+                checked(Search, name or "kind", value, "sweep")
+            elif kind == "trainer" and name:
+                checked(Trainer, name, value, "trainer")
+            elif kind not in (*GROUPS, *OTHER_GROUPS) and not name and "/" not in kind:
+                checked(Run, kind, value, "a run")
     sweeps = [str(o.value()) for o in overrides if o.key_or_group == "sweep"]
     _check_sweep(overrides, sweeps[-1] if sweeps else "", multirun)
     if sweeps:
@@ -206,9 +250,9 @@ def _axis(cls: type[Params], f: dataclasses.Field, override: Override, owner: st
 
 def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
     """A composed configuration as a plan; `chosen` holds the names of the `model` and `data` groups."""
-    settings, data = settings_of(config), chosen.get("data") or ""
-    if config.get("board"):
-        the_board = board(str(config.board))
+    (run, trainer), data = settings_of(config), chosen.get("data") or ""
+    if run.board:
+        the_board = board(run.board)
     elif data:
         declared = registry.find("data", data).load().boards
         if not declared:
@@ -237,43 +281,18 @@ def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
         model_params=plugin.load().Params(**model_params).as_dict(),
         distribution=plugin.distribution,
         version=plugin.version,
-        seed=settings.seed,
-        precision=settings.precision,
-        device=settings.device,
-        max_minutes=settings.max_minutes,
+        seed=run.seed,
+        precision=trainer.precision,
+        device=trainer.device,
+        max_minutes=trainer.max_minutes,
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings(Params):
-    """What conf/config.yaml and conf/trainer/ say beside the plugins, with their legal values; defaults stand there."""
-
-    seed: int = param(1, "Seed of the run.", low=0, high=2**31 - 1)
-    submit: bool = param(False, "Copy the entry to the board.")
-    resume: bool = param(False, "Go on from the last checkpoint.")
-    out: str = param("runs", "Folder of the runs.")
-    leaderboards: str = param("leaderboards", "Folder of the boards.")
-    threads: int | None = param(None, "Threads; empty: all cores.", low=1, high=1024)
-    precision: str = param(
-        "32-true", "Precision of training.", choices=("32-true", "bf16-mixed", "16-mixed", "64-true")
-    )
-    device: str = param("cpu", "Where to train.")
-    max_minutes: float | None = param(None, "Bound on training time.", low=0.0, unit="minutes")
-    progress: bool = param(True, "Show a progress bar.")
-
-    @property
-    def cores(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0))
-
-
-def settings_of(config: DictConfig) -> Settings:
+def settings_of(config: DictConfig) -> tuple[Run, Trainer]:
     """The run's settings, checked; RecbenchError names the one that is wrong."""
-    found: dict[str, Any] = {}
-    for f in dataclasses.fields(Settings):
-        at_top = f.name in config
-        value = config[f.name] if at_top else config.trainer[f.name]
-        found[f.name] = checked(Settings, f.name, value, "this run" if at_top else "trainer")
-    return Settings(**found)
+    run = {f.name: checked(Run, f.name, config[f.name], "a run") for f in dataclasses.fields(Run)}
+    trainer = {name: checked(Trainer, str(name), value, "trainer") for name, value in config.trainer.items()}
+    return Run(**run), Trainer(**trainer)
 
 
 @dataclasses.dataclass(frozen=True)
