@@ -7,20 +7,24 @@ import shlex
 import sys
 from typing import Any
 
-from recbench import registry
+from recbench import __version__, registry, show
 from recbench.errors import RecbenchError, nearest, one_line
 
-USAGE = """recbench: recommenders, data and metrics as plugins; results that carry their own proof
+USAGE = """recbench: recommenders, data and metrics as plugins; results with their proof
 
-  python -m recbench model=transformer data=ecommerce       one run and its place on the board
-  python -m recbench -m model=popular,ease data=ecommerce   several runs
+  python -m recbench model=transformer data=ecommerce           one run
+  python -m recbench -m model=popular,ease data=ecommerce       several runs
+  python -m recbench -m model=ease data=ecommerce sweep=bayes   tuned, then run
   python -m recbench model=ease board=ecommerce-repeat submit=true
-  python -m recbench list                                   installed plugins
-  python -m recbench show model=NAME | board=NAME           parameters of a model or data set; a protocol
-  python -m recbench check model=NAME                       the conformance kit (also data=, metric=TASK.NAME)
-  python -m recbench new-plugin model=NAME                  write a package that passes it (also data=, metric=)
+  python -m recbench list                                       the plugins
+  python -m recbench show model=NAME                            its parameters
+  python -m recbench show board=NAME                            the protocol
+  python -m recbench check model=NAME                           conformance kit
+  python -m recbench new-plugin model=NAME                      a new package
+
+show, check and new-plugin also take data=NAME and metric=TASK.NAME.
+Tab completes the names after: eval "$(recbench -sc install=bash)" (or zsh).
 """
-SUBCOMMANDS = ("list", "show", "check", "new-plugin")
 failed: list[str] = []
 
 
@@ -29,15 +33,22 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         if words and words[0] in SUBCOMMANDS:
-            return {"list": _list, "show": _show, "check": _check, "new-plugin": _new_plugin}[words[0]](words[1:])
+            return SUBCOMMANDS[words[0]](words[1:])
         if words and words[0] in registry.names("command"):
             return int(registry.find("command", words[0]).load()(words[1:]) or 0)
-        if not words:
+        if words in ([], ["help"]) or {"--help", "-h"} & set(words):
             print(USAGE)
+            show.choices()
+            return 0
+        if "--version" in words:
+            print(f"recbench {__version__}")
             return 0
         return _hydra(words)
     except RecbenchError as error:
         print(f"recbench: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, head for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(
@@ -55,169 +66,142 @@ def _hydra(words: list[str]) -> int:
 
     from recbench import config
 
-    _refuse_unknown_flags(words)
-    if {"--help", "-h"} & set(words):
-        print(USAGE)
+    given = _parsed(words)
     config.register()
-    overrides = [word for word in words if not word.startswith("-") and "=" in word]
     try:
-        config.check_words(overrides)
-        sys.argv = [sys.argv[0], *words]
+        if not given.shell_completion:  # whose words are a shell's, and half written
+            config.check_words(given.overrides, given.multirun)
+        # Overrides in one block, or argparse would refuse them; the name under which Tab completion is installed.
+        sys.argv = ["recbench", *given.overrides, *[word for word in words if word not in given.overrides]]
         failed.clear()
         hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(_job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise RecbenchError(one_line(error).partition(": ")[2]) from error
+        if given.shell_completion:  # nobody wants to read this while typing
+            return 1
+        raise RecbenchError(one_line(error).partition(": ")[2].partition(" Config search path:")[0]) from error
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:  # Hydra makes the folder of a multirun
+        raise RecbenchError(
+            f"cannot write {error.filename}: {error.strerror}; choose another folder with out=FOLDER"
+        ) from error
     return 1 if failed else 0
 
 
-FLAGS = frozenset(
-    [
-        "--help",
-        "-h",
-        "--hydra-help",
-        "--version",
-        "--multirun",
-        "-m",
-        "--run",
-        "-r",
-        "--cfg",
-        "-c",
-        "--package",
-        "-p",
-        "--resolve",
-        "--info",
-        "-i",
-        "--shell-completion",
-        "-sc",
-        "--config-path",
-        "-cp",
-        "--config-name",
-        "-cn",
-        "--config-dir",
-        "-cd",
-        "--experimental-rerun",
-    ]
-)
+def _parsed(words: list[str]) -> Any:
+    """The words as Hydra's own parser reads them; RecbenchError where it would print a page of usage."""
+    from hydra._internal.utils import get_args_parser
 
+    parser = get_args_parser()
+    flags = [flag for action in parser._actions for flag in action.option_strings]
 
-def _refuse_unknown_flags(words: list[str]) -> None:
-    """Hydra would answer an unknown flag with a page of usage."""
-    for word in words:
-        flag = word.partition("=")[0]
-        if word.startswith("-") and flag not in FLAGS:
-            raise RecbenchError(f"unknown flag {flag}{nearest(flag, FLAGS) or '.'} Known: {', '.join(sorted(FLAGS))}")
+    def refuse(message: str) -> None:
+        wrong = message.rpartition(" ")[2]
+        raise RecbenchError(f"{message}{nearest(wrong, flags)}; python -m recbench --hydra-help lists the flags")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    given = parser.parse_intermixed_args(words)
+    if sum(map(bool, (given.run, given.multirun, given.cfg, given.info, given.shell_completion))) > 1:
+        raise RecbenchError("choose one of --run, --multirun (-m), --cfg, --info and --shell-completion")
+    if given.experimental_rerun:
+        raise RecbenchError("--experimental-rerun would read a pickle; run the command that the entry.json holds")
+    commands = [*SUBCOMMANDS, *registry.names("command")]
+    for word in given.overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise RecbenchError(
+                f"'{word}' is neither a command nor name=value{nearest(word, commands) or '.'} Commands: {', '.join(commands)}"
+            )
+    if given.shell_completion:  # `recbench show model=tr` completes as `recbench model=tr`
+        line = os.environ.get("COMP_LINE", "").split(" ")
+        os.environ["COMP_LINE"] = " ".join([*line[:1], *[word for word in line[1:] if word not in commands]])
+    return given
 
 
 def _job(composed: Any) -> None:
     """One composed configuration, run, printed and, if asked for, submitted; in a multirun a failure spares the others."""
     from hydra.core.hydra_config import HydraConfig
 
+    from recbench.config import words_of
+
+    job = HydraConfig.get()
     try:
-        _run(composed, dict(HydraConfig.get().runtime.choices))
+        _run(composed, dict(job.runtime.choices), words_of(composed, job.overrides.task))
     except RecbenchError as error:
         failed.append(str(error))
         print(f"recbench: {error}", file=sys.stderr)
 
 
-def _run(composed: Any, chosen: dict[str, str]) -> None:
+def _run(composed: Any, chosen: dict[str, str], words: list[str]) -> None:
+    """One run; of a cell of a sweep, the search and a run of its winner a seed."""
+    from functools import partial
     from pathlib import Path
 
-    from recbench import leaderboard
-    from recbench.config import Settings, plan_of, settings_of
+    from recbench.config import plan_of, search_of, settings_of, space_of
     from recbench.run import Surroundings, execute
     from recbench.track import tracker
 
-    settings: Settings = settings_of(composed)
+    (run, trainer), how = settings_of(composed), search_of(composed)
     plan = plan_of(composed, chosen)
     trackers = tracker(chosen["track"], **dict(composed.track or {}))
-    command = shlex.join(["python", "-m", "recbench", *sys.argv[1:]])
-    around = Surroundings(Path(settings.out), settings.cores, settings.progress, settings.resume, command, trackers)
-    print(
-        f"recbench: model={plan.model} board={plan.board.name} seed={plan.seed} -> {around.out / plan.key}", flush=True
-    )
-    entry = execute(plan, around)
-    root = Path(settings.leaderboards)
-    shown = leaderboard.submit(entry, plan.board, root) if settings.submit else root / plan.board.name
-    entries = {e.key: e for e in leaderboard.read(shown)} if plan.on_board else {}
-    board_rows = leaderboard.table(list((entries | {entry.key: entry}).values()), entry.key)
-    _print_scores(entry)
-    _print_rows(f"Board {plan.board.name}{'' if plan.on_board else ' (this run is off the board)'}", board_rows)
+    command = shlex.join(["python", "-m", "recbench", *(["-m"] if how else []), *words])
+    around = Surroundings(Path(run.out), trainer.cores, trainer.progress, run.resume, command, trackers)
+    say = partial(print, flush=True)
+    if how is None:
+        say(f"recbench: model={plan.model} board={plan.board.name} seed={plan.seed} -> {around.out / plan.key}")
+        _finish(execute(plan, around), plan, run, trackers)
+        return
+    from recbench.tune import search
+
+    seeds = [plan.seed] if any(word.lstrip("+").startswith("seed=") for word in words) else plan.board.seeds
+    space = space_of(chosen["model"], words, how.kind)
+    for entry in search(plan, around, space, how.kind, how.trials, seeds, say):
+        _finish(entry, plan, run, trackers)
+
+
+def _finish(entry: Any, plan: Any, run: Any, trackers: Any) -> None:
+    """Submit the entry if asked for, and print it with its board."""
+    from pathlib import Path
+
+    from recbench import leaderboard
+
+    root = Path(run.leaderboards)
+    shown = leaderboard.submit(entry, plan.board, root) if run.submit else root / plan.board.name
+    others = leaderboard.read(shown) if plan.on_board else []
+    same = {
+        e.key: e for e in others if (e.protocol_hash, e.data_checksum) == (entry.protocol_hash, entry.data_checksum)
+    }
+    board_rows = leaderboard.table(list((same | {entry.key: entry}).values()), entry.key)
+    show.scores(entry)
+    title = f"Board {plan.board.name}{'' if plan.on_board else ' (this run is off the board)'}"
+    show.table(board_rows, title, ["rank", "model", entry.headline, "seeds", "fit s"])
     for line in filter(None, [t.finish(entry, board_rows) for t in trackers]):
         print(line)
 
 
-def _print_scores(entry: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{entry.model} on {entry.board}: {entry.n_queries} queries, seed {entry.seed}")
-    for name in ("metric", "test", "95% interval over users"):
-        table.add_column(name, no_wrap=True)
-    for label, s in entry.scores.items():
-        table.add_row(label, f"{s['value']:.4f}", "" if s["low"] is None else f"{s['low']:.4f} to {s['high']:.4f}")
-    Console().print(table)
-
-
-def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    columns = [*list(rows[0])[:3], "seeds", "fit s"]
-    for name in columns:
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        table.add_row(*[str(row[c]) for c in columns], style="bold" if "this run" in row["model"] else "")
-    Console().print(table)
-
-
 def _list(words: list[str]) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("kind", "name", "distribution", "version", "meaning")
-    for kind in registry.KINDS:
-        for plugin in registry.plugins(kind):
-            try:
-                meaning = plugin.meaning
-            except RecbenchError as error:
-                meaning = f"BROKEN: {error}"
-            table.add_row(kind, plugin.name, plugin.distribution, plugin.version, meaning)
-    Console().print(table)
+    for word in words:
+        if word not in show.LISTED:
+            hint, kinds = nearest(word, show.LISTED) or ".", ", ".join(show.LISTED)
+            raise RecbenchError(f"list {word}: no such kind{hint} Kinds: {kinds}")
+    show.installed(words)
     return 0
 
 
 def _show(words: list[str]) -> int:
-    import dataclasses
-
-    from rich.console import Console
-    from rich.table import Table
-
-    kind, _, name = (words or [""])[0].partition("=")
+    kind, name = _target(words, "show", (*registry.KINDS[:3], "board"))
     if kind == "board":
-        from recbench.config import board
+        from recbench.boards import board
 
-        table = Table("field", "value", title=f"board={name}")
-        for field in dataclasses.fields(board(name)):
-            table.add_row(field.name, str(getattr(board(name), field.name)))
-    elif kind in ("model", "data"):
-        from recbench import params
-
-        plugin = registry.find(kind, name)
-        table = Table("name", "default", "allowed", "search", "meaning", title=f"{kind}={name}: {plugin.meaning}")
-        for row in params.table(plugin.load().Params):
-            table.add_row(*row.values())
+        show.board(board(name))
     else:
-        raise RecbenchError("show what? write show model=NAME, show data=NAME or show board=NAME")
-    Console().print(table)
+        show.plugin(kind, name)
     return 0
 
 
-def _target(words: list[str], command: str) -> tuple[str, str]:
+def _target(words: list[str], command: str, kinds: tuple[str, ...] = registry.KINDS[:3]) -> tuple[str, str]:
     """The kind and the name in `kind=name`."""
     kind, _, name = (words or [""])[0].partition("=")
-    if kind not in ("model", "data", "metric") or not name:
-        raise RecbenchError(f"{command} what? write {command} model=NAME, data=NAME or metric=NAME")
+    if kind not in kinds or not name or len(words) > 1:
+        ways = ", ".join(f"{command} {kind}=NAME" for kind in kinds)
+        raise RecbenchError(f"{command} what? write one of {ways}; python -m recbench list has the names")
     return kind, name
 
 
@@ -247,3 +231,6 @@ def _new_plugin(words: list[str]) -> int:
     shown = f"ranking.{name}" if kind == "metric" else name
     print(f"next: pip install -e {folder} && python -m recbench check {kind}={shown}")
     return 0
+
+
+SUBCOMMANDS = {"list": _list, "show": _show, "check": _check, "new-plugin": _new_plugin}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,45 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from recbench import registry
 from recbench.boards import board
 from recbench.errors import RecbenchError
-from recbench.params import Params, checked, param, types_of
+from recbench.params import Params, checked, types_of
 from recbench.plan import Plan
+from recbench.settings import Run, Search, Trainer
 
 GROUPS = ("model", "data")
 CELLS = (*GROUPS, "board")
 OTHER_GROUPS = ("sweep", "track", "trainer")
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
-
-
-@dataclasses.dataclass(frozen=True)
-class Run(Params):
-    """How a run is carried out, whatever the model."""
-
-    board: str | None = param(None, "Name of a board or its YAML file; none: the data's first.")
-    seed: int = param(1, "Seed of the run.", low=0, high=2**31 - 1)
-    submit: bool = param(False, "Copy the entry to the board and render its page.")
-    resume: bool = param(False, "Go on from the last checkpoint of this very plan.")
-    out: str = param("runs", "Folder of the runs.")
-    leaderboards: str = param("leaderboards", "Folder of the boards.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trainer(Params):
-    """What training and answering may use."""
-
-    threads: int | None = param(None, "Threads; none: all cores. Set 1 where runs share a machine.", low=1, high=1024)
-    precision: str = param(
-        "32-true", "Precision of training.", choices=("32-true", "bf16-mixed", "16-mixed", "64-true")
-    )
-    device: str = param("cpu", "Where to train.")
-    max_minutes: float | None = param(
-        None, "Bound on training; a bound breaks sameness, and the entry says so.", low=0.0, unit="minutes"
-    )
-    progress: bool = param(True, "Show a progress bar.")
-
-    @property
-    def cores(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0))
 
 
 SETTINGS = {"run": Run, "trainer/default": Trainer}
@@ -134,6 +103,11 @@ def check_words(words: list[str], multirun: bool = False) -> None:
     for kind, given in chosen.items():
         for name in given:
             registry.find(kind, name).load()
+    for o in overrides:
+        if o.key_or_group in OTHER_GROUPS and o.value() is None:
+            raise RecbenchError(f"{o.input_line}: leave {o.key_or_group}= out, or name one")
+        if (kind := o.key_or_group.partition(".")[0]) in GROUPS and kind not in chosen:
+            raise RecbenchError(f"{o.input_line} needs a {kind}; say which before it, as in {kind}=NAME")
     for o in overrides:
         kind, _, name = o.key_or_group.partition(".")
         for value in _values(o):
@@ -293,14 +267,6 @@ def settings_of(config: DictConfig) -> tuple[Run, Trainer]:
     run = {f.name: checked(Run, f.name, config[f.name], "a run") for f in dataclasses.fields(Run)}
     trainer = {name: checked(Trainer, str(name), value, "trainer") for name, value in config.trainer.items()}
     return Run(**run), Trainer(**trainer)
-
-
-@dataclasses.dataclass(frozen=True)
-class Search(Params):
-    """How a cell is searched: what conf/sweep/KIND.yaml says."""
-
-    kind: str = param("bayes", "What proposes the next trial; bayes is TPE.", choices=("grid", "random", "bayes"))
-    trials: int | None = param(None, "Trials a cell; none: the board's budget.", low=1, high=100_000)
 
 
 def search_of(config: DictConfig) -> Search | None:

@@ -66,7 +66,12 @@ def allowed(f: dataclasses.Field) -> str:
     low, high = meta.get("low"), meta.get("high")
     if low is None and high is None:
         return ""
-    return f"{'-inf' if low is None else f'{low:g}'} to {'inf' if high is None else f'{high:g}'}"
+    return f"{'-inf' if low is None else _plain(low)} to {'inf' if high is None else _plain(high)}"
+
+
+def _plain(bound: float) -> str:
+    """Whole numbers in full, others in the shortest form."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 def checked(cls: type[Params], name: str, value: Any, owner: str = "") -> Any:
@@ -83,6 +88,8 @@ def checked(cls: type[Params], name: str, value: Any, owner: str = "") -> Any:
     if value is None and optional:
         return None
     converted = _convert(value, kind)
+    if converted is None and fields[name].metadata.get("choices"):
+        converted = value  # refused below, with the list of what is allowed
     if converted is None:
         raise RecbenchError(f"{owner}: {name} must be {_article(kind)}; given {value!r}")
     meta = fields[name].metadata

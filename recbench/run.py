@@ -8,6 +8,7 @@ import json
 import platform
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -103,6 +104,9 @@ def prepare(plan: Plan) -> Prepared:
 def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -> Selected:
     """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
     cls, folder, clock = answering(plan), around.out / plan.key, Clock()
+    if not around.resume:  # or a later resume would go on from what another beginning left
+        for stage in ("select", "refit"):
+            shutil.rmtree(folder / stage, ignore_errors=True)
     write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
     prepared = prepared or prepare(plan)
     parts = prepared.parts

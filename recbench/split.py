@@ -60,7 +60,7 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
     for name, asked in (("validation", valid), ("test", test)):
         if not len(asked.queries):
             raise RecbenchError(
-                f"board {board.name}: the {name} holdout is empty; lengthen its window or loosen the filters"
+                f"board {board.name}: the {name} holdout is empty; lengthen its window, loosen the filters or allow repeats"
             )
     leakage = _leakage(log, used) | {"targets_outside_candidates": outside} | filtered
     return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, used))

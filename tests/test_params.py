@@ -17,6 +17,7 @@ class Knobs(Params):
     rule: str = param("adam", "Rule.", choices=("adam", "sgd"), tune=True)
     bias: bool = param(True, "Bias.", tune=True)
     limit: float | None = param(None, "Bound.", low=0.0)
+    count: int = param(1, "Count.", low=1, high=2**31)
 
 
 @pytest.mark.parametrize(("name", "given", "expected"), [
@@ -39,7 +40,9 @@ def test_a_value_is_taken_in_its_type(name, given, expected):
     ("rate", float("nan"), "rate must be in 0 to 1; given nan"),
     ("rate", 1.5, "rate must be in 0 to 1; given 1.5"),
     ("rule", "sdg", "rule must be one of adam, sgd; given 'sdg'; did you mean 'sgd'?"),
-    ("rule", 3, "rule must be text; given 3"),
+    ("rule", 3, "rule must be one of adam, sgd; given 3"),
+    ("rule", None, "rule must be text; given None"),
+    ("count", 0, "count must be in 1 to 2147483648; given 0"),
     ("bias", "maybe", "bias must be true or false; given 'maybe'"),
     ("limit", -1, "limit must be in 0 to inf; given -1"),
 ])  # fmt: skip
@@ -52,7 +55,7 @@ def test_a_wrong_value_is_refused_in_one_line(name, given, message):
 def test_an_unknown_name_lists_the_known_and_the_nearest():
     with pytest.raises(RecbenchError) as caught:
         checked(Knobs, "widht", 3, "model=acme")
-    text = "model=acme has no parameter 'widht'; did you mean 'width'? It has: width, rate, rule, bias, limit"
+    text = "model=acme has no parameter 'widht'; did you mean 'width'? It has: width, rate, rule, bias, limit, count"
     assert str(caught.value) == text
 
 

@@ -175,9 +175,22 @@ class Watch(pl.Callback):
             os.replace(self.context.folder / f"{LAST}.new", self.context.folder / LAST)
 
 
+class Bar(RichProgressBar):
+    """Says which of the two trainings it is, and counts epochs as the curve does, from 1."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.stage}: epoch {current_epoch + 1} of at most {self.trainer.max_epochs}"
+
+
 def train_network(model: TorchRecommender, train: Dataset, context: Context) -> None:
     """Train `model.net` in place; leaves `chosen_epochs`, `stopped_by` and `curve`. KeyboardInterrupt after Ctrl-C."""
     params = model.params
+    if {"cuda": torch.cuda, "mps": torch.mps}.get(context.device, torch.cpu).is_available() is False:
+        raise RecbenchError(f"trainer.device={context.device} is not available on this machine; use trainer.device=cpu")
     new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
     windows = Windows(train.interactions, params.max_length, new_only, model.targets_since(train))
     model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
@@ -210,9 +223,9 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
 
 def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) -> pl.Trainer:
     """A lean Trainer: no logger, no validation loop, no checkpoints but `Watch`'s."""
-    bar = [RichProgressBar()] if context.progress and sys.stdout.isatty() else []
+    bar = [Bar("select" if context.evaluate else "refit")] if context.progress and sys.stdout.isatty() else []
     return pl.Trainer(
-        accelerator="gpu" if context.device.startswith("cuda") else context.device,
+        accelerator={"cuda": "gpu"}.get(context.device, context.device),
         devices=1,
         precision=cast(Any, context.precision),
         max_epochs=epochs,

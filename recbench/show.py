@@ -1,0 +1,116 @@
+"""What the command line prints as tables; readable at 80 columns, and nothing is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import textwrap
+from typing import Any
+
+from recbench import params, registry
+from recbench.entry import Entry
+from recbench.errors import RecbenchError
+
+LISTED = (*registry.KINDS, "board")
+FOLDED = ("meaning", "allowed")  # columns that hold sentences
+NAME = 23  # width of a column of names
+
+
+def scores(entry: Entry) -> None:
+    """Every metric of a run with its interval."""
+    rows = [
+        {
+            "metric": label,
+            "test": f"{s['value']:.4f}",
+            "95% interval over users": "" if s["low"] is None else f"{s['low']:.4f} to {s['high']:.4f}",
+        }
+        for label, s in entry.scores.items()
+    ]
+    table(rows, f"{entry.model} on {entry.board}: {entry.n_queries} queries, seed {entry.seed}")
+
+
+def table(rows: list[dict[str, Any]], title: str = "", columns: list[str] | None = None) -> None:
+    """Rows as wide as their cells, only sentences folded to the terminal; the row of this run is bold."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    tight = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    drawn = Table(title=title, title_justify="left", **tight)
+    for name in columns or rows[0]:
+        drawn.add_column(name, no_wrap=name not in FOLDED)
+    for row in rows:
+        cells = [str(row[name]) for name in columns or row]
+        drawn.add_row(*cells, style="bold" if "(this run)" in row.get("model", "") else "")
+    print()
+    Console().print(drawn)
+
+
+def pairs(rows: list[tuple[str, str]]) -> None:
+    """Name and text, the text folded beside the name."""
+    width = max(40, shutil.get_terminal_size().columns - NAME - 4)
+    for name, text in rows:
+        for line in textwrap.wrap(text, width) or [""]:
+            print(f"  {name:<{NAME}} {line}".rstrip())
+            name = ""
+
+
+def installed(kinds: list[str]) -> None:
+    """Plugins under the distribution that brings them, and the boards of data plugins; of the kinds named, or all."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for plugin in (plugin for kind in registry.KINDS for plugin in registry.plugins(kind)):
+        source = f"from {plugin.distribution} {plugin.version}"
+        try:
+            rows = [(plugin.kind, plugin.name, plugin.meaning)]
+            if plugin.kind == "data":
+                rows += [("board", board.name, board.meaning) for board in plugin.load().boards]
+        except RecbenchError as error:
+            rows = [(plugin.kind, plugin.name, f"BROKEN: {error}")]
+        for kind, name, meaning in rows:
+            found.setdefault(f"{kind}, {source}", []).append((name, meaning))
+    for title, rows in found.items():
+        if title.partition(",")[0] in (kinds or LISTED):
+            print(title)
+            pairs(rows)
+            print()
+
+
+def plugin(kind: str, name: str) -> None:
+    """Where a plugin comes from, what it is, and its parameters."""
+    found = registry.find(kind, name)
+    cls = found.load()
+    facts = {"meaning": found.meaning}
+    if kind == "data":
+        facts |= dataclasses.asdict(cls.info) | {"name": "", "boards": ", ".join(b.name for b in cls.boards)}
+    if kind == "metric":
+        facts["definition"] = cls.definition
+    print(f"{kind}={name}, from {found.distribution} {found.version}")
+    pairs([(name, text) for name, text in facts.items() if text])
+    rows = [] if kind == "metric" else params.table(cls.Params)
+    for row in rows:  # the range of the search is the allowed one, so that one word says all
+        row["search"] = "log" if "(log)" in row["search"] else "yes" if row["search"] else ""
+    if rows:
+        table(rows)
+
+
+def choices() -> None:
+    """What a command may say beside the parameters of its plugins."""
+    from recbench.settings import Run, Search, Trainer
+    from recbench.track import TRACKERS
+
+    kinds = next(f for f in dataclasses.fields(Search) if f.name == "kind").metadata["choices"]
+    print("Choices, written name=choice")
+    pairs([(kind, ", ".join(registry.names(kind))) for kind in ("model", "data")])
+    pairs([("sweep", f"{', '.join(kinds)}; with -m"), ("track", ", ".join(TRACKERS))])
+    for title, cls, prefix in (("Settings, written name=value", Run, ""), ("Training", Trainer, "trainer.")):
+        print(f"\n{title}")
+        rows = params.table(cls)
+        pairs([(prefix + row["name"], f"{row['meaning']} Default: {row['default'].lower()}.") for row in rows])
+    print("\nA plugin's parameters are written model.NAME=value and data.NAME=value.")
+
+
+def board(protocol: Any) -> None:
+    """Every field of a board."""
+    print(f"board={protocol.name}")
+    fields = dataclasses.asdict(protocol).items()
+    pairs([(name, ", ".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v)) for name, v in fields])
