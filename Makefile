@@ -13,7 +13,7 @@ install: ## core and every plugin, editable, with the tools of the checks
 	$(PYTHON) -m pip install -r requirements.txt $(addprefix -e ,$(PLUGINS))
 	$(PYTHON) -m pip install ruff pyright import-linter pre-commit build hypothesis
 
-test: ## the quick suite
+test: ## the quick suite, on two cores
 	$(PYTHON) -m pytest -m "not slow"
 
 lint: ## style and format, changing nothing

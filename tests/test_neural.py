@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +126,35 @@ def test_only_first_events_with_an_item_count_on_boards_of_new_items() -> None:
     assert len(Windows(log, 1, new_only=True)) == 2 and len(Windows(log, 1, new_only=False)) == 3
 
 
+def test_targets_of_one_moment_are_asked_before_it() -> None:
+    from recbench.neural.batches import Windows
+
+    item, time = np.array([4, 0, 1, 2, 3]), np.array([10, 20, 20, 20, 30])
+    log = Interactions.sorted(np.zeros(5, int), item, time, n_users=1, n_items=5)
+    assert Windows(log, 9, new_only=False)[np.array([0])].asked_BL.tolist() == [[0, 1, 1, 1, 4]]
+    cut = Windows(log, 2, new_only=False)  # pieces of 3 from the end: the second begins inside the basket
+    assert cut[np.array([0, 1])].asked_BL.tolist() == [[0, 1, 0], [0, 0, 2]]
+
+
+def test_what_ties_with_a_target_cannot_tell_of_it() -> None:
+    """Twins always come in one basket, so reading the basket would find them: the loss must not learn that."""
+    rng = np.random.default_rng(0)
+    twin = rng.integers(ITEMS // 2, size=(USERS, 8))
+    item = np.stack([2 * twin, 2 * twin + 1], axis=2).reshape(USERS, 16)
+    time = np.repeat(np.arange(8), 2)
+    log = Interactions.sorted(
+        np.repeat(np.arange(USERS), 16), item.ravel(), np.tile(time, USERS), n_users=USERS, n_items=ITEMS
+    )
+    ordered = replace(log, time=np.arange(len(log)))
+    losses = []
+    for given in (log, ordered):
+        info = DatasetInfo("twins", "test", "order", "none", "made here")
+        model = Transformer(SMALL)
+        model.fit(Dataset(info, given, np.arange(USERS), np.arange(ITEMS)), Context(seed=1))
+        losses.append(model.curve[-1][2])
+    assert losses[0] > 0.9 * np.log(ITEMS) > 1.2 * losses[1]
+
+
 def test_chunked_softmax_is_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
     from recbench.neural import losses
 
@@ -137,60 +162,6 @@ def test_chunked_softmax_is_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None
     whole = losses.full_softmax(hidden, target, weights)
     monkeypatch.setattr(losses, "CELLS", 20)
     torch.testing.assert_close(losses.full_softmax(hidden, target, weights), whole)
-
-
-RUN = """
-import sys, time, json, numpy as np, torch
-sys.path.insert(0, {tests!r})
-from dataclasses import replace
-from pathlib import Path
-from test_neural import SMALL, fitted, hits, ask
-torch.set_num_threads(1)
-params = replace(SMALL, epochs=8, dropout=0.3, batch_size=8, loss="sampled", schedule="cosine", patience=8)
-folder, slow, resume = Path({folder!r}), {slow}, {resume}
-from recbench.neural.training import Steps
-step = Steps.training_step
-def slowly(self, batch, i):
-    time.sleep(slow)
-    return step(self, batch, i)
-Steps.training_step = slowly
-model = fitted(params, folder=folder, resume=resume, evaluate=lambda m: -abs(hits(m) - 0.5))
-np.savez(folder / "end.npz", scores=model.score(ask([1], [2, 3], [])), curve=model.curve, chosen=model.chosen_epochs)
-"""
-
-
-def script(folder: Path, slow: float, resume: bool) -> list[str]:
-    folder.mkdir(exist_ok=True)
-    code = RUN.format(tests=str(Path(__file__).parent), folder=str(folder), slow=slow, resume=resume)
-    return [sys.executable, "-c", textwrap.dedent(code)]
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    folder = tmp_path_factory.mktemp("unbroken")
-    subprocess.run(script(folder, 0.0, False), check=True)
-    with np.load(folder / "end.npz") as end:
-        return dict(end)
-
-
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_resumes_to_the_last_bit(kind: int, unbroken: dict[str, np.ndarray], tmp_path: Path) -> None:
-    process = subprocess.Popen(script(tmp_path, 0.03, False), stderr=subprocess.PIPE, text=True)
-    deadline = time.time() + 120
-    while not (tmp_path / "last.ckpt").exists():
-        assert process.poll() is None and time.time() < deadline
-        time.sleep(0.01)
-    time.sleep(0.75)  # into the middle of a later epoch
-    os.kill(process.pid, kind)
-    errors = process.communicate()[1]
-    assert process.returncode != 0 and not (tmp_path / "end.npz").exists()
-    assert ("KeyboardInterrupt" in errors) == (kind == signal.SIGINT)
-    step = torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"]
-    assert (step % 23 != 0) == (kind == signal.SIGINT)
-    subprocess.run(script(tmp_path, 0.0, True), check=True)
-    with np.load(tmp_path / "end.npz") as end:
-        for name, value in unbroken.items():
-            np.testing.assert_array_equal(end[name], value, err_msg=name)
 
 
 def test_loading_the_class_imports_no_torch() -> None:

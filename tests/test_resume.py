@@ -14,7 +14,7 @@ from conftest import entries, environment
 EPOCHS = 25  # validation chooses a late one, so that the refit is long enough to be stopped as well
 WORDS = (
     "model=transformer", "data=amazon-beauty", "trainer.threads=1", f"model.epochs={EPOCHS}",
-    f"model.patience={EPOCHS}", "model.dim=16", "model.batch_size=16", "model.learning_rate=1e-2",
+    f"model.patience={EPOCHS}", "model.dim=16", "model.batch_size=16", "model.learning_rate=1e-2", "model.loss=sampled", "model.schedule=cosine",
 )  # fmt: skip
 SAME = ("key", "scores", "artefacts", "valid_headline", "epochs", "stopped_by", "n_parameters", "split_fingerprint")
 

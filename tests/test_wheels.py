@@ -54,7 +54,9 @@ def test_the_wheels_hold_code_and_configuration(python, run):
     assert {p.relative_to(HOME / "conf") for p in (HOME / "conf").rglob("*.yaml")} == {
         p.relative_to(conf) for p in conf.rglob("*.yaml")
     }
-    assert "model: " in run("-m", "recbench", "--help")
+    assert "transformer" in run("-m", "recbench", "--help")
+    composed = run("-m", "recbench", "model=popular", "data=ecommerce", "--cfg", "job")
+    assert "seed: 1" in composed and "count: users" in composed
 
 
 def test_every_plugin_is_found_where_it_was_installed(python, run):
