@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import platform
-import resource
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +22,7 @@ from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
 from recbench.holdout import Holdout
+from recbench.machine import commit, description, forget_peak_memory, peak_memory_mb
 from recbench.metric import Metric, RankedLists, metric
 from recbench.model import Context, Recommender, nothing
 from recbench.plan import Plan
@@ -104,6 +102,7 @@ def prepare(plan: Plan) -> Prepared:
 def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -> Selected:
     """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
     cls, folder, clock = answering(plan), around.out / plan.key, Clock()
+    forget_peak_memory()
     if not around.resume:  # or a later resume would go on from what another beginning left
         for stage in ("select", "refit"):
             shutil.rmtree(folder / stage, ignore_errors=True)
@@ -262,26 +261,15 @@ def _entry(
         n_queries=len(chosen.prepared.parts.test.queries),
         artefacts=artefacts,
         seconds=chosen.clock.laps,
-        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        peak_memory_mb=peak_memory_mb(),
         n_parameters=model.n_parameters,
         stopped_by=model.stopped_by,
         epochs=model.chosen_epochs or 0,
         threads=around.threads,
-        machine={"system": platform.system(), "processor": platform.machine(), "python": platform.python_version()},
+        machine=description(),
         recbench_version=__version__,
-        commit=_commit(),
+        commit=commit(),
         command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tuning=list(around.tuning),
     )
-
-
-def _commit() -> str:
-    """The commit of recbench's own checkout, empty where it is installed from a wheel."""
-    home = Path(__file__).resolve().parent.parent
-    if not (home / ".git").exists():
-        return ""
-    done = subprocess.run(
-        ["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
