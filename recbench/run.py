@@ -103,9 +103,6 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
     cls, folder, clock = answering(plan), around.out / plan.key, Clock()
     forget_peak_memory()
-    if not around.resume:  # or a later resume would go on from what another beginning left
-        for stage in ("select", "refit"):
-            shutil.rmtree(folder / stage, ignore_errors=True)
     write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
     prepared = prepared or prepare(plan)
     parts = prepared.parts
@@ -114,6 +111,9 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     for tracker in around.trackers:
         tracker.start(folder, config | plan.data_params | {"params": plan.model_params})
     clock.lap("data")
+    if not around.resume:  # or a later resume would go on from what another beginning left
+        for stage in ("select", "refit"):
+            shutil.rmtree(folder / stage, ignore_errors=True)
 
     def evaluate(model: Recommender) -> float:
         answers = rank(model, parts.valid, headline.k or LIST_LENGTH)

@@ -52,7 +52,7 @@ class WandbTracker:
     folders: dict[str, str] = {}  # of W&B, chosen here and not by the user; without them a run could not be synced
     run: Any = None
 
-    def __init__(self, mode: str = "offline", project: str = "recbench") -> None:
+    def __init__(self, mode: str, project: str) -> None:
         self.mode, self.project = mode, project
         if mode not in ("offline", "online"):
             raise RecbenchError(f"track.mode must be offline or online; given {mode!r}")

@@ -98,3 +98,12 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(neural_forge, whole, tmp_
     assert neural_forge.end().returncode == 0
     after = result(whole)
     assert after[1:] == before[1:] and all(after[0][name] == before[0][name] for name in SAME)
+
+
+def test_what_stops_a_run_before_it_trains_costs_no_checkpoint(neural_forge, tmp_path):
+    stop(neural_forge, tmp_path, signal.SIGKILL, "select")
+    (checkpoint,) = tmp_path.glob("runs/*/select/last.ckpt")
+    before = checkpoint.read_bytes()
+    neural_forge.start(*WORDS, cwd=tmp_path, env={"RECBENCH_DATA_DIR": str(tmp_path)})
+    assert "Beauty.txt.gz not found" in neural_forge.end().stderr
+    assert checkpoint.read_bytes() == before, "the data were missing, and resume=true was forgotten"
