@@ -230,12 +230,16 @@ def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
     elif data:
         declared = registry.find("data", data).load().boards
         if not declared:
-            raise RecbenchError(f"data={data} declares no board; give one as board=NAME or board=FILE.yaml")
+            why = registry.find("data", data).load().no_board
+            raise RecbenchError(
+                f"data={data} has no board{f': {why}' if why else ''}; give board=NAME or board=FILE.yaml"
+            )
         the_board = declared[0]
     else:
         known = ", ".join(registry.names("data")) or "none"
         raise RecbenchError(f"say which data or which board, for instance data=ecommerce. Installed data: {known}")
     canonical = registry.find("data", data or the_board.data).load()
+    data = data and canonical.info.name  # an alias such as social runs, and is recorded, as what it stands for
     wanted: Any = OmegaConf.to_container(config.data) if config.get("data") else {}
     params = canonical.Params(**(wanted or the_board.data_params)).as_dict()
     expected = canonical.Params(**the_board.data_params).as_dict()

@@ -5,16 +5,21 @@ Letters: E events, U users, I items.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
+from recbench import fetch
 from recbench.data import ContextEvents, Interactions
 from recbench.errors import RecbenchError, one_line
+from recbench.fetch import SourceFile
 from recbench.params import Params, param
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ CLOCKS = ("seconds", "minutes", "days", "months", "order", "none")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Origin and terms. `clock` is the true resolution of time, one of `CLOCKS`."""
+    """Origin and terms. `clock` is the true resolution of time, one of `CLOCKS`; `notes` names what to beware of."""
 
     name: str
     scenario: str
@@ -33,13 +38,17 @@ class DatasetInfo:
     licence: str
     source: str
     citation: str = ""
+    notes: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Frozen. `user_ids` (U,) and `item_ids` (I,) name the rows; `items` and `users` are tables aligned with them
-    (item columns may include text, price and categories). `knowledge`: triples of item facts. `social`: user edges.
-    `part`: (E,) 0 train, 1 valid, 2 test where the data set comes with its split. `checksum`: SHA-256 of the source.
+    """Frozen. `user_ids` (U,) and `item_ids` (I,) name the rows; `items` and `users` are tables aligned with them.
+
+    `items` may hold `text`, `title`, `price`, `category`, other attributes, and `entity`: the item's name in `knowledge`.
+    `knowledge`: triples `head`, `relation`, `tail`, all text. `social`: edges `user`, `friend`, both as in `user_ids`
+    though ids without an event may occur. `part`: (E,) 0 train, 1 valid, 2 test where the data set comes with its split.
+    `checksum`: SHA-256 of the source. `cleaning`: how many rows each step of cleaning met or dropped, by step.
     """
 
     info: DatasetInfo
@@ -53,6 +62,7 @@ class Dataset:
     social: pd.DataFrame | None = None
     part: NDArray | None = None
     checksum: str = ""
+    cleaning: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -67,15 +77,20 @@ class Dataset:
 class DataParams(Params):
     """Parameters every data plugin has."""
 
-    root: str = param("", "Folder that holds the files; empty: RECBENCH_DATA_DIR/SCENARIO/NAME.")
+    root: str = param("", "Folder that holds the files; empty: RECBENCH_DATA_DIR/SCENARIO/NAME, then the cache.")
 
 
 class DatasetSource(ABC):
-    """Base of a data plugin: loads one data set and declares the boards that belong to it, the default first."""
+    """Base of a data plugin: loads one data set and declares its files and boards, the default board first.
+
+    `no_board` is the reason where there is none.
+    """
 
     Params: ClassVar[type[Params]] = DataParams
     info: ClassVar[DatasetInfo]
+    files: ClassVar[tuple[SourceFile, ...]] = ()
     boards: ClassVar[tuple[Any, ...]] = ()
+    no_board: ClassVar[str] = ""
 
     def __init__(self, params: Params | None = None) -> None:
         self.params: Any = params or self.Params()
@@ -85,20 +100,64 @@ class DatasetSource(ABC):
         """Read the files; RecbenchError says in one line what is missing or broken."""
 
     def file(self, name: str) -> Path:
-        """The path of a file in the user's folder; RecbenchError names the ways to provide it."""
-        base = os.environ.get("RECBENCH_DATA_DIR", "")
-        folder = Path(self.params.root or Path(base) / self.info.scenario / self.info.name)
-        path = folder / name
-        if not (self.params.root or base) or not path.is_file():
-            raise RecbenchError(
-                f"data={self.info.name}: {name} not found{f' in {folder}' if self.params.root or base else ''}; give its "
-                f"folder as data.root=FOLDER or set RECBENCH_DATA_DIR so that it lies in "
-                f"RECBENCH_DATA_DIR/{self.info.scenario}/{self.info.name} (from {self.info.source})"
-            )
+        """The path of a declared file, NAME or NAME.gz, fetched where no folder holds it.
+
+        RecbenchError names the ways to provide it, or says that it is not the file that was published.
+        """
+        declared = next((f for f in self.files if f.name == name), SourceFile(name))
+        path = fetch.locate(declared, self.info.scenario, self.info.name, self.params.root, self._terms())
+        if path is None:
+            raise RecbenchError(self._absent(name))
         return path
+
+    def has(self, name: str) -> bool:
+        """Whether a declared optional file is at hand or can be fetched."""
+        try:
+            return self.file(name).is_file()
+        except RecbenchError:
+            return False
+
+    def content(self, name: str) -> bytes:
+        """The bytes of a file, unpacked; RecbenchError where it is missing or damaged."""
+        path = self.file(name)
+        try:
+            return fetch.content(path)
+        except OSError as error:
+            raise self.unreadable(path, error) from error
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Whatever goes wrong while a file's content is taken apart is one line that names the file."""
+        try:
+            yield
+        except RecbenchError:
+            raise
+        except Exception as error:
+            raise self.unreadable(self.file(name), error) from error
 
     def unreadable(self, path: Path, error: Exception) -> RecbenchError:
         """The error to raise where a file of the data set is damaged."""
         return RecbenchError(
             f"data={self.info.name}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+        )
+
+    def checksum(self) -> str:
+        """SHA-256 of the contents of all declared files that are at hand, one after another as declared."""
+        digest = hashlib.sha256()
+        for declared in self.files:
+            if not declared.optional or self.has(declared.name):
+                digest.update(self.content(declared.name))
+        return digest.hexdigest()
+
+    def _terms(self) -> str:
+        info = self.info
+        cited = f" Cite: {info.citation}." if info.citation else ""
+        return f"{info.name}, from {info.source}. Terms: {info.licence}.{cited}"
+
+    def _absent(self, name: str) -> str:
+        info, base = self.info, os.environ.get("RECBENCH_DATA_DIR", "")
+        folder = self.params.root or (Path(base) / info.scenario / info.name if base else "")
+        return (
+            f"data={info.name}: {name} not found{f' in {folder}' if folder else ''}; give its folder as data.root=FOLDER "
+            f"or set RECBENCH_DATA_DIR so that it lies in RECBENCH_DATA_DIR/{info.scenario}/{info.name} (from {info.source})"
         )

@@ -73,8 +73,10 @@ def info_complete(cls: type[DatasetSource]) -> None:
 
 
 def boards_declared(cls: type[DatasetSource]) -> None:
-    """At least one board, each with its own name, on this data."""
-    assert cls.boards, f"{cls.__name__}: boards must hold at least one Board, the default first"
+    """At least one board, each with its own name, on this data; or the reason why there is none."""
+    assert bool(cls.boards) != bool(cls.no_board), (
+        f"{cls.__name__}: boards must hold at least one Board, the default first, or no_board the reason why none"
+    )
     assert all(isinstance(b, Board) for b in cls.boards), f"{cls.__name__}: boards must hold Board objects only"
     names = [board.name for board in cls.boards]
     assert len(set(names)) == len(names), f"{cls.__name__}: two boards share a name: {', '.join(names)}"

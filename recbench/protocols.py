@@ -1,0 +1,67 @@
+"""Boards that many data sets share but for name, window and behaviours.
+
+Each is a whole `Board`; fields given by keyword win over the ones here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbench.plan import Board
+
+LIST_METRICS = (
+    "ndcg@10",
+    "recall@10",
+    "precision@10",
+    "f1@10",
+    "hit-rate@10",
+    "mrr@10",
+    "map@10",
+    "recall@50",
+    "coverage@10",
+    "novelty@10",
+    "popularity-bias@10",
+    "gini@10",
+)
+NEXT_METRICS = (
+    "ndcg@10",
+    "ndcg@5",
+    "hit-rate@5",
+    "hit-rate@10",
+    "recall@10",
+    "mrr@10",
+    "coverage@10",
+    "novelty@10",
+    "popularity-bias@10",
+    "gini@10",
+)
+
+
+def time_split(name: str, data: str, days: float, **fields: Any) -> Board:
+    """Learn from the past, answer for the last `days`, select on the `days` before them: leak-free by time."""
+    windows = {"test_window_days": days, "valid_window_days": days}
+    return _board(name, data, LIST_METRICS, windows | {"split": "global_time", "fit_on": "train+valid"} | fields)
+
+
+def leave_last_out(name: str, data: str, **fields: Any) -> Board:
+    """The protocol of most published tables: the last item is asked, all items ranked, seen items masked."""
+    fixed = {"split": "leave_last_out", "ask": "last", "target": "first", "fit_on": "train+valid", "candidates": "all"}
+    meaning = "Leave-last-out: leaks across users by design; kept because published tables use it."
+    return _board(name, data, NEXT_METRICS, fixed | {"meaning": meaning} | fields)
+
+
+def random_pairs(name: str, data: str, **fields: Any) -> Board:
+    """A tenth of each user's pairs for test, a tenth for selection, drawn by lot: all that data without any order allow."""
+    meaning = "Pairs held out by lot, for there is no order: says who likes what, not what comes next."
+    return _board(
+        name, data, LIST_METRICS, {"split": "random_pairs", "fit_on": "train+valid", "meaning": meaning} | fields
+    )
+
+
+def given_split(name: str, data: str, **fields: Any) -> Board:
+    """The split that the data set comes with."""
+    return _board(name, data, LIST_METRICS, {"split": "given", "fit_on": "train+valid"} | fields)
+
+
+def _board(name: str, data: str, metrics: tuple[str, ...], fields: dict[str, Any]) -> Board:
+    return Board(**{"name": name, "data": data, "metrics": metrics, "headline": "ndcg@10"} | fields)
