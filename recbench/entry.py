@@ -50,6 +50,7 @@ class Entry:
     command: str
     date: str
     tuning: list[Any] = field(default_factory=list)
+    cleaning: dict[str, int] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:

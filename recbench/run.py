@@ -173,7 +173,7 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
 
 
 def answering(plan: Plan) -> type[Recommender]:
-    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
+    """The model's class; RecbenchError names those that can where it cannot answer the board's task."""
     cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
     task = plan.board.task
     if task not in cls.traits.tasks:
@@ -186,15 +186,14 @@ def answering(plan: Plan) -> type[Recommender]:
         raise RecbenchError(
             f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
         )
-    clock = registry.find("data", plan.data).load().info.clock
-    if cls.traits.needs_clock and clock in ("order", "none"):
-        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
     return cls
 
 
 def _refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
     """RecbenchError where the model needs something that the data do not hold."""
-    traits = cls.traits
+    traits, clock = cls.traits, dataset.info.clock
+    if traits.needs_clock and clock in ("order", "none"):
+        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
     lacking = [
         what
         for needed, held, what in (
@@ -250,6 +249,7 @@ def _entry(
         data_checksum=chosen.prepared.dataset.checksum,
         split_fingerprint=chosen.prepared.parts.fingerprint,
         leakage=chosen.prepared.parts.leakage,
+        cleaning=chosen.prepared.dataset.cleaning,
         model=plan.model,
         distribution=plan.distribution,
         version=plan.version,
