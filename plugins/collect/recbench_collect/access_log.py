@@ -26,6 +26,7 @@ LINE = re.compile(
     r'(?P<address>\S+) \S+ (?P<login>\S+) \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
     r'(?: "(?:[^"\\]|\\.)*" "(?P<agent>(?:[^"\\]|\\.)*)")?'
 )
+CLOCK = re.compile(r"(\d\d/\w{3}/\d{4}:\d\d):([0-5]\d):([0-5]\d) ([+-]\d{4})")
 # What nginx, Apache, Caddy, Traefik and the load balancers of the clouds call these fields.
 JSON_NAMES = {
     "address": ("remote_addr", "remote_ip", "client_ip", "clientip", "ip", "host", "ClientHost"),
@@ -84,15 +85,19 @@ def _request(text: str) -> tuple[str, str]:
     return words[0].upper(), words[1]
 
 
-@lru_cache(maxsize=4096)  # a busy server writes many lines a second
 def _seconds(moment: Any) -> int:
     """`10/Oct/2000:13:55:36 -0700`, ISO 8601 with a zone, or seconds or milliseconds since 1970."""
     if isinstance(moment, (int, float)) or str(moment).replace(".", "", 1).isdigit():
         number = float(moment)
         return int(number / 1000 if number > 1e11 else number)
-    if "/" in (text := str(moment)):
-        return int(datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp())
+    if (match := CLOCK.fullmatch(text := str(moment))) is not None:
+        return _hour(match[1], match[4]) + 60 * int(match[2]) + int(match[3])
     stamp = datetime.fromisoformat(text)
     if stamp.tzinfo is None:
         raise ValueError(f"the time {text!r} names no zone")
     return int(stamp.timestamp())
+
+
+@lru_cache(maxsize=4096)  # strptime costs more than all else of a line, and an hour has many
+def _hour(hour: str, zone: str) -> int:
+    return int(datetime.strptime(f"{hour} {zone}", "%d/%b/%Y:%H %z").timestamp())

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -46,7 +47,7 @@ def events(
     for row, request in requests:
         visitor = request.login or _digest(request.address, request.agent)
         path = request.target.partition("?")[0]
-        if path == "/robots.txt" or BOT.search(request.agent):
+        if path == "/robots.txt" or _is_bot(request.agent):
             machines.add(visitor)
             dropped["bots"] += 1
         elif ASSET.search(path):
@@ -77,5 +78,11 @@ def _event(row: int, visitor: str, request: Request, patterns: dict[str, re.Patt
     return None
 
 
+@lru_cache(maxsize=65_536)  # many requests, few browsers
+def _is_bot(agent: str) -> bool:
+    return BOT.search(agent) is not None
+
+
+@lru_cache(maxsize=65_536)
 def _digest(address: str, agent: str) -> str:
     return hashlib.sha256(f"{address} {agent}".encode()).hexdigest()[:16]
