@@ -19,6 +19,8 @@ USAGE = """recbench: recommenders, data and metrics as plugins; results with the
   python -m recbench list                                       the plugins
   python -m recbench show model=NAME                            its parameters
   python -m recbench show board=NAME                            the protocol
+  python -m recbench data list                                  sizes and terms
+  python -m recbench data show NAME                             its data card
   python -m recbench check model=NAME                           conformance kit
   python -m recbench new-plugin model=NAME                      a new package
 
@@ -233,4 +235,10 @@ def _new_plugin(words: list[str]) -> int:
     return 0
 
 
-SUBCOMMANDS = {"list": _list, "show": _show, "check": _check, "new-plugin": _new_plugin}
+def _data(words: list[str]) -> int:
+    from recbench.card.command import data
+
+    return data(words)
+
+
+SUBCOMMANDS = {"list": _list, "show": _show, "check": _check, "new-plugin": _new_plugin, "data": _data}

@@ -64,6 +64,22 @@ class Dataset:
     checksum: str = ""
     cleaning: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def from_frame(
+        cls, frame: Any, *, items: Any = None, items_id: str = "", name: str = "frame", **given: Any
+    ) -> Dataset:
+        """A pandas frame of events, and one of items, by the road of `data=file`.
+
+        `given`: user, item, time, behavior, value, text name columns, guessed where left out; the rest are fields of
+        `Cleaning`, as duplicates="first". Broken rows are set aside and counted; RecbenchError where too many are.
+        """
+        from recbench.ingest import of_frame
+
+        cleaned, table, checksum = of_frame(frame, items, items_id, name, given)
+        info = DatasetInfo(name, "own", cleaned.clock, "the user's own", "a data frame")
+        ids, kept = (cleaned.user_ids, cleaned.item_ids), {"checksum": checksum, "cleaning": cleaned.cleaning}
+        return cls(info, cleaned.log, *ids, table, context=cleaned.context, **kept)
+
     @property
     def n_items(self) -> int:
         return self.interactions.n_items
@@ -116,6 +132,15 @@ class DatasetSource(ABC):
             return self.file(name).is_file()
         except RecbenchError:
             return False
+
+    def paths(self) -> list[Path] | None:
+        """Every file that `load` reads: what it gives is kept and reused while they and the parameters stay the same.
+
+        None: nothing is kept. Override it where load reads files that are not declared, or none at all: with an empty
+        list the parameters and the code decide alone, as for a world that is made up.
+        """
+        declared = [f.name for f in self.files if not f.optional or self.has(f.name)]
+        return [self.file(name) for name in declared] or None
 
     def content(self, name: str) -> bytes:
         """The bytes of a file, unpacked; RecbenchError where it is missing or damaged."""

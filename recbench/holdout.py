@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.data import ContextEvents, Queries, Ragged
+from recbench.data import ContextEvents, Interactions, Queries, Ragged
 from recbench.dataset import Dataset
-from recbench.parts import ALWAYS, TEST, cuts, targeted
+from recbench.parts import ALWAYS, TEST, VALID, ascending, cuts, targeted
 
 if TYPE_CHECKING:
     from recbench.plan import Board
@@ -42,9 +42,37 @@ class Holdout:
     truth: Ragged
 
 
-def holdout_of(dataset: Dataset, part: NDArray, which: int, board: Board, keep_item: NDArray) -> tuple[Holdout, float]:
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """All events of the users that any holdout asks, user after user, a user's in order of time; (E,) columns of the log."""
+
+    user: NDArray
+    item: NDArray
+    time: NDArray
+    behavior: NDArray
+    value: NDArray
+    part: NDArray
+
+    @classmethod
+    def of(cls, log: Interactions, part: NDArray) -> Asked:
+        """The events of users with one in the validation or the test part."""
+        rows = np.flatnonzero(_users_of(log, (part == VALID) | (part == TEST)))
+        rows = rows[ascending(log.user[rows])[0]]
+        return cls(*(column[rows] for column in (log.user, log.item, log.time, log.behavior, log.value, part)))
+
+
+def _users_of(events: Interactions | Asked, chosen: NDArray) -> NDArray:
+    """(E,) bool: the events of all users that have a chosen one."""
+    asked_U = np.zeros(events.user.max(initial=-1) + 1, bool)
+    asked_U[events.user[chosen]] = True
+    return asked_U[events.user]
+
+
+def holdout_of(
+    dataset: Dataset, asked: Asked, part: NDArray, which: int, board: Board, keep_item: NDArray
+) -> tuple[Holdout, float]:
     """The questions of one part and their answers; also the share of its (user, item) targets that are no candidates."""
-    log, line = dataset.interactions, _line(dataset, part, which, board)
+    log, line = dataset.interactions, _line(dataset, asked, which, board)
     candidates = keep_item.copy()
     if board.candidates == "known":
         candidates &= np.bincount(log.item[part < which], minlength=log.n_items) > 0
@@ -100,18 +128,24 @@ class _Line:
         return self.user * np.int64(self.n_items) + self.item
 
 
-def _line(dataset: Dataset, part: NDArray, which: int, board: Board) -> _Line:
-    """Events of this part and of earlier ones; asked at the window's start, the window comes last whatever its times."""
-    log, reach = dataset.interactions, np.flatnonzero(part <= which)
-    late = (part[reach] == which) & (board.ask == "window_start")
-    order = reach[np.argsort(log.user[reach] * np.int64(2) + late, kind="stable")]
-    user, time, window = log.user[order], log.time[order], part[order] == which
-    starts = np.searchsorted(user, np.arange(log.n_users + 1))
+def _line(dataset: Dataset, asked: Asked, which: int, board: Board) -> _Line:
+    """Events of this part and earlier ones of its users; asked at the window's start, the window comes last whatever its
+    times."""
+    rows = _users_of(asked, asked.part == which) & (asked.part <= which)
+    if board.ask == "window_start":
+        rows = np.flatnonzero(rows)
+        place = asked.user[rows] * np.int64(2) + (asked.part[rows] == which)
+        rows = rows[ascending(place)[0]] if np.any(place[1:] < place[:-1]) else rows
+    elif rows.all():
+        rows = slice(None)  # nothing to copy
+    user, time, window = asked.user[rows], asked.time[rows], asked.part[rows] == which
+    starts = np.r_[0, np.cumsum(np.bincount(user, minlength=dataset.n_users))]
     if board.split == "random_users":
         cut_U = starts[1:] - np.maximum(1, np.diff(starts) // 5)
         timed = dataset.info.clock != "none"
         window &= time >= time[cut_U[user]] if timed else np.arange(len(user)) >= cut_U[user]
-    return _Line(log.n_items, user, log.item[order], time, log.behavior[order], log.value[order], window, starts)
+    item, behavior, value = asked.item[rows], asked.behavior[rows], asked.value[rows]
+    return _Line(dataset.n_items, user, item, time, behavior, value, window, starts)
 
 
 def _history_ends(line: _Line, row_N: NDArray, board: Board) -> NDArray:
@@ -119,9 +153,9 @@ def _history_ends(line: _Line, row_N: NDArray, board: Board) -> NDArray:
     if board.ask == "window_start":
         before_U = np.bincount(line.user[~line.window], minlength=len(line.starts) - 1)
         return (line.starts[:-1] + before_U)[line.user[row_N]]
-    step = np.ones(len(line.user), bool)
-    step[1:] = (np.diff(line.time) != 0) | (np.diff(line.user) != 0)
-    return np.maximum.accumulate(np.where(step, np.arange(len(step)), 0))[row_N]
+    new = (line.time[1:] != line.time[:-1]) | (line.user[1:] != line.user[:-1])
+    step = np.flatnonzero(np.r_[True, new])
+    return step[np.searchsorted(step, row_N, side="right") - 1]
 
 
 def _first_rows(line: _Line, row_N: NDArray, board: Board) -> NDArray:

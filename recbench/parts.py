@@ -35,9 +35,42 @@ def drawn_order(dataset: Dataset, seed: int) -> Dataset:
     if dataset.info.clock == "none":
         log = replace(log, time=np.zeros(len(log), np.int64))
         context = context and replace(context, time=np.full(len(context), -1))  # before every event, so no answer's
-    drawn = _draw(seed, log.user, log.item, log.time, log.behavior, log.value.view(np.int32))
-    order = np.lexsort((drawn, log.user, log.time))
+    place = ties(log.time)  # all other rows are where they belong
+    step = np.cumsum(np.diff(log.time[place], prepend=log.time[:1]) != 0) * log.n_users + log.user[place]
+    by_step, step = ascending(step)
+    rows = place[by_step]
+    at = ties(step)
+    tied = rows[at]
+    drawn = _draw(seed, *(c[tied] for c in (log.user, log.item, log.time, log.behavior, log.value.view(np.int32))))
+    rows[at] = tied[np.lexsort((drawn, step[at]))]
+    order = np.arange(len(log))
+    order[place] = rows
     return replace(dataset, interactions=log.where(order), part=None if part is None else part[order], context=context)
+
+
+def ties(values: NDArray) -> NDArray:
+    """Where a value of an ordered array equals a neighbour."""
+    same = np.zeros(len(values) + 1, bool)
+    same[1:-1] = values[1:] == values[:-1]
+    return np.flatnonzero(same[1:] | same[:-1])
+
+
+def ascending(key: NDArray) -> tuple[NDArray, NDArray]:
+    """(N,) the row numbers that put whole numbers from 0 on in order, equal ones as they come; (N,) int64 those numbers.
+
+    Sorting number and row as one is five times as fast as `np.argsort`.
+    """
+    n_bits = len(key).bit_length()
+    if not len(key) or int(key.max()).bit_length() + n_bits > 63:
+        order = np.argsort(key, kind="stable")
+        return order, key[order]
+    both = key.astype(np.int64)
+    both <<= n_bits
+    both |= np.arange(len(key))
+    both.sort()
+    order = both & ((1 << n_bits) - 1)
+    both >>= n_bits
+    return order, both
 
 
 def _draw(seed: int, *columns: NDArray) -> NDArray:
@@ -82,7 +115,8 @@ def _leave_last(log: Interactions, wanted: NDArray) -> NDArray:
     """(E,) int8: the test opens at each user's last moment with a wanted event, validation at the one before."""
     first_U, valid_U, test_U = np.full((3, log.n_users), ALWAYS)
     first_U[log.user[::-1]] = log.time[::-1]  # of several values for one user the one written last stays
-    test_U[log.user[wanted]] = log.time[wanted]
+    rows = slice(None) if wanted.all() else wanted
+    test_U[log.user[rows]] = log.time[rows]
     earlier = wanted & (log.time < test_U[log.user])
     valid_U[log.user[earlier]] = log.time[earlier]
     part = (log.time >= valid_U[log.user]).astype(np.int8) + (log.time >= test_U[log.user])

@@ -26,6 +26,7 @@ from recbench.machine import commit, description, forget_peak_memory, peak_memor
 from recbench.metric import Metric, RankedLists, metric
 from recbench.model import Context, Recommender, nothing
 from recbench.plan import Plan
+from recbench.prepared import load as load_prepared
 from recbench.split import Split, split
 from recbench.track import Tracker
 
@@ -94,7 +95,7 @@ def prepare(plan: Plan) -> Prepared:
     cls = answering(plan)
     metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
     source = registry.find("data", plan.data).load()
-    dataset = source(source.Params(**plan.data_params)).load()
+    dataset = load_prepared(source(source.Params(**plan.data_params)))
     _refuse_lacking(plan, cls, dataset)
     return Prepared(dataset, split(dataset, plan.board), metrics)
 

