@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.data import ContextEvents, Interactions, Queries, Ragged
+from recbench.data import ContextEvents, Interactions, Queries, Ragged, ascending
 from recbench.dataset import Dataset
-from recbench.parts import ALWAYS, TEST, VALID, ascending, cuts, targeted
+from recbench.parts import ALWAYS, TEST, VALID, cuts, targeted
 
 if TYPE_CHECKING:
     from recbench.plan import Board

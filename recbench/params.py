@@ -10,6 +10,7 @@ import math
 import types
 import typing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from recbench.errors import RecbenchError, nearest
@@ -48,6 +49,7 @@ class Params:
         return dataclasses.asdict(self)
 
 
+@cache
 def types_of(cls: type[Params]) -> dict[str, tuple[type, bool]]:
     """Field name -> (plain type, whether None is allowed)."""
     found = {}

@@ -174,7 +174,7 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
 
 
 def answering(plan: Plan) -> type[Recommender]:
-    """The model's class; RecbenchError names those that can where it cannot answer the board's task."""
+    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
     cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
     task = plan.board.task
     if task not in cls.traits.tasks:
@@ -187,14 +187,19 @@ def answering(plan: Plan) -> type[Recommender]:
         raise RecbenchError(
             f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
         )
+    _refuse_clock(plan, cls, registry.find("data", plan.data).load().info.clock)
     return cls
+
+
+def _refuse_clock(plan: Plan, cls: type[Recommender], clock: str) -> None:
+    if cls.traits.needs_clock and clock in ("order", "none"):
+        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
 
 
 def _refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
     """RecbenchError where the model needs something that the data do not hold."""
-    traits, clock = cls.traits, dataset.info.clock
-    if traits.needs_clock and clock in ("order", "none"):
-        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
+    traits = cls.traits
+    _refuse_clock(plan, cls, dataset.info.clock)  # of a user's own file it is known only now
     lacking = [
         what
         for needed, held, what in (

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.data import Interactions
+from recbench.data import Interactions, ascending
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError, nearest
 from recbench.holdout import Asked, Holdout, context_where, distinct, holdout_of
-from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, ascending, cuts, drawn_order, kept, parts_of, ties
+from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of, ties
 
 if TYPE_CHECKING:
     from recbench.plan import Board

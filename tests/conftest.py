@@ -24,14 +24,16 @@ def acme(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])))
+        patch.setenv("RECBENCH_OFFLINE", "1")
+        patch.setenv("RECBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         registry.plugins.cache_clear()
         yield site
     registry.plugins.cache_clear()
 
 
 def write_beauty(base: Path, n_users: int = 40, shift: int = 0) -> Path:
-    """A made-up amazon-beauty folder under `base`: 6 items in order a user, 30 items."""
-    folder = base / "ecommerce" / "amazon-beauty"
+    """A made-up acme-beauty folder under `base`: 6 items in order a user, 30 items."""
+    folder = base / "ecommerce" / "acme-beauty"
     folder.mkdir(parents=True)
     lines = [
         " ".join(map(str, [u, *(1 + (u * (7 + shift) + i * i) % 30 for i in range(6))])) for u in range(1, n_users + 1)
@@ -42,9 +44,9 @@ def write_beauty(base: Path, n_users: int = 40, shift: int = 0) -> Path:
 
 
 def board_file(**changes) -> str:
-    """The fields of the board amazon-beauty, some of them changed."""
+    """The fields of the board acme-beauty, some of them changed."""
     fields = {
-        "name": "amazon-beauty", "data": "amazon-beauty", "headline": "ndcg@10", "split": "leave_last_out",
+        "name": "acme-beauty", "data": "acme-beauty", "headline": "ndcg@10", "split": "leave_last_out",
         "metrics": ["ndcg@10", "ndcg@5", "hit-rate@5", "hit-rate@10", "recall@10", "mrr@10",
                     "coverage@10", "novelty@10", "popularity-bias@10", "gini@10"],
         "ask": "last", "target": "first", "repeat": "new", "fit_on": "train+valid", "candidates": "all",
@@ -53,7 +55,14 @@ def board_file(**changes) -> str:
 
 
 def environment(data_dir: Path) -> dict:
-    fixed = {"OMP_NUM_THREADS": "1", "COLUMNS": "220", "RECBENCH_DATA_DIR": str(data_dir), "PYTHONWARNINGS": "default"}
+    fixed = {
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "220",
+        "RECBENCH_DATA_DIR": str(data_dir),
+        "PYTHONWARNINGS": "default",
+        "RECBENCH_CACHE": str(data_dir / "cache"),
+        "RECBENCH_OFFLINE": "1",
+    }
     return {k: v for k, v in os.environ.items() if k != "RECBENCH_PLUGINS"} | fixed
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import board_file, entries, refused, write_beauty
 
-BEAUTY = ("model=popular", "data=amazon-beauty")
+BEAUTY = ("model=popular", "data=acme-beauty")
 
 
 @pytest.mark.parametrize(("text", "fragments"), [
@@ -28,41 +28,41 @@ def test_a_wrong_board_file_is_one_line(quickly, tmp_path, text, fragments):
 
 
 @pytest.mark.parametrize(("words", "fragments"), [
-    (("model=populer", "data=amazon-beauty"), ("model=populer", "did you mean 'popular'?", "item-knn")),
-    (("model=zzz", "data=amazon-beauty"), ("model=zzz is not installed", "popular")),
-    (("model=popular", "data=amazon-beaty"), ("data=amazon-beaty", "did you mean 'amazon-beauty'?")),
-    (("model=popular", "board=ecommerce-repaet"), ("did you mean 'ecommerce-repeat'?", "amazon-beauty")),
+    (("model=populer", "data=acme-beauty"), ("model=populer", "did you mean 'popular'?", "item-knn")),
+    (("model=zzz", "data=acme-beauty"), ("model=zzz is not installed", "popular")),
+    (("model=popular", "data=acme-beaty"), ("data=acme-beaty", "did you mean 'acme-beauty'?")),
+    (("model=popular", "board=ecommerce-repaet"), ("did you mean 'ecommerce-repeat'?", "acme-beauty")),
     (("model=popular", "board=nowhere.yaml"), ("nowhere.yaml", "no such file")),
-    (("model=item-knn", "data=amazon-beauty", "model.neighbors=5"), ("'neighbors'", "'neighbours'?", "shrink")),
-    (("model=popular", "data=amazon-beauty", "data.rot=x"), ("'rot'", "did you mean 'root'?")),
-    (("model=item-knn", "data=amazon-beauty", "model.neighbours=x"), ("neighbours must be a whole number", "'x'")),
-    (("model=item-knn", "data=amazon-beauty", "model.neighbours=2.5"), ("neighbours must be a whole number", "2.5")),
-    (("model=item-knn", "data=amazon-beauty", "model.neighbours=0"), ("neighbours", "1 to 2000", "given 0")),
-    (("model=item-knn", "data=amazon-beauty", "model.neighbours=2001"), ("neighbours", "1 to 2000", "given 2001")),
-    (("model=popular", "data=amazon-beauty", "model.count=user"), ("count", "users, events", "did you mean 'users'?")),
-    (("model=recent-popular", "data=amazon-beauty"), ("recent-popular", "timestamps", "amazon-beauty", "order")),
-    (("model=popular",), ("data=", "amazon-beauty")),
-    (("data=amazon-beauty",), ("model=", "popular")),
-    (("model=popular", "data=amazon-beauty", "sed=3"), ("sed",)),
-    (("model=popular", "data=amazon-beauty", "seed=three"), ("seed", "three")),
-    (("model=popular", "data=amazon-beauty", "seed=1.5"), ("seed", "1.5")),
-    (("model=popular", "data=amazon-beauty", "trainer.threads=few"), ("threads", "few")),
-    (("model=popular", "data=amazon-beauty", "trainer.max_minutes=soon"), ("max_minutes", "soon")),
-    (("model=popular", "data=amazon-beauty", "submit=maybe"), ("submit", "maybe")),
-    (("model=popular", "data=amazon-beauty", "track=wandbb"), ("wandbb", "files", "wandb")),
-    (("model=popular,random", "data=amazon-beauty"), ("popular,random", "-")),
+    (("model=item-knn", "data=acme-beauty", "model.neighbors=5"), ("'neighbors'", "'neighbours'?", "shrink")),
+    (("model=popular", "data=acme-beauty", "data.rot=x"), ("'rot'", "did you mean 'root'?")),
+    (("model=item-knn", "data=acme-beauty", "model.neighbours=x"), ("neighbours must be a whole number", "'x'")),
+    (("model=item-knn", "data=acme-beauty", "model.neighbours=2.5"), ("neighbours must be a whole number", "2.5")),
+    (("model=item-knn", "data=acme-beauty", "model.neighbours=0"), ("neighbours", "1 to 2000", "given 0")),
+    (("model=item-knn", "data=acme-beauty", "model.neighbours=2001"), ("neighbours", "1 to 2000", "given 2001")),
+    (("model=popular", "data=acme-beauty", "model.count=user"), ("count", "users, events", "did you mean 'users'?")),
+    (("model=recent-popular", "data=acme-beauty"), ("recent-popular", "timestamps", "acme-beauty", "order")),
+    (("model=popular",), ("data=", "acme-beauty")),
+    (("data=acme-beauty",), ("model=", "popular")),
+    (("model=popular", "data=acme-beauty", "sed=3"), ("sed",)),
+    (("model=popular", "data=acme-beauty", "seed=three"), ("seed", "three")),
+    (("model=popular", "data=acme-beauty", "seed=1.5"), ("seed", "1.5")),
+    (("model=popular", "data=acme-beauty", "trainer.threads=few"), ("threads", "few")),
+    (("model=popular", "data=acme-beauty", "trainer.max_minutes=soon"), ("max_minutes", "soon")),
+    (("model=popular", "data=acme-beauty", "submit=maybe"), ("submit", "maybe")),
+    (("model=popular", "data=acme-beauty", "track=wandbb"), ("wandbb", "files", "wandb")),
+    (("model=popular,random", "data=acme-beauty"), ("popular,random", "-")),
     (("rubbish",), ("rubbish",)),
-    (("model=[", "data=amazon-beauty"), ("[",)),
+    (("model=[", "data=acme-beauty"), ("[",)),
     (("lst",), ("'lst'", "did you mean 'list'?")),
     (("--no-such-flag",), ("--no-such-flag", "--hydra-help")),
     (("--cfg",), ("--cfg",)),
     (("--experimental-rerun", "x.pkl"), ("pickle", "entry.json")),
-    (("model=popular", "data=amazon-beauty", "trainer=fast"), ("trainer/fast", "default")),
+    (("model=popular", "data=acme-beauty", "trainer=fast"), ("trainer/fast", "default")),
     (("-m", "--cfg", "job", "model=popular"), ("choose one of", "--cfg")),
     (("--cfg", "jb", "model=popular"), ("jb", "job")),
     (("list", "modl"), ("modl", "did you mean 'model'?")),
     (("show", "model=populer"), ("did you mean 'popular'?",)),
-    (("show", "board=amazon-beaty"), ("did you mean 'amazon-beauty'?",)),
+    (("show", "board=acme-beaty"), ("did you mean 'acme-beauty'?",)),
     (("show", "metric=ndcg"), ("did you mean 'ranking.ndcg'?",)),
     (("show",), ("show model=NAME",)),
     (("show", "model=popular", "model=ease"), ("show model=NAME",)),
@@ -73,12 +73,12 @@ def test_a_wrong_word_is_one_line(quickly, tmp_path, words, fragments):
 
 
 def test_a_guess_reads_as_a_sentence(quickly):
-    line = refused(quickly("model=zzz", "data=amazon-beauty"))
+    line = refused(quickly("model=zzz", "data=acme-beauty"))
     assert "installed Installed" not in line
 
 
 def test_missing_data_says_how_to_get_them(quickly):
-    ways = ("Sports_and_Outdoors.txt.gz", "data.root=FOLDER", "RECBENCH_DATA_DIR", "github.com/RUCAIBox/CIKM2020-S3Rec")
+    ways = ("Sports_and_Outdoors.txt", "data.root=FOLDER", "RECBENCH_DATA_DIR", "com/RUCAIBox/CIKM2020-S3Rec")
     refused(quickly("model=popular", "data=amazon-sports"), *ways)
     refused(quickly("model=popular", "data=amazon-sports", env={"RECBENCH_DATA_DIR": ""}), *ways)
 
@@ -105,7 +105,7 @@ def test_a_blocked_file_in_the_run_folder_is_one_line(quickly, tmp_path, name):
     refused(quickly(*BEAUTY), "cannot write", name)
 
 
-KNN = ("model=item-knn", "data=amazon-beauty")
+KNN = ("model=item-knn", "data=acme-beauty")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_broken_order_files_are_one_line(quickly, tmp_path, name, content, fragm
     else:
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2] if content == "cut" else content)
-    refused(quickly(*BEAUTY, env={"RECBENCH_DATA_DIR": str(tmp_path / "broken")}), "amazon-beauty", *fragments)
+    refused(quickly(*BEAUTY, env={"RECBENCH_DATA_DIR": str(tmp_path / "broken")}), "acme-beauty", *fragments)
     assert entries(tmp_path / "runs") == []
 
 
@@ -180,7 +180,7 @@ def journey(tmp_path):
     return folder
 
 
-JOURNEY = ("model=popular", "board=ecommerce-repeat", "data.root=journey", "data=ecommerce")
+JOURNEY = ("model=popular", "board=acme-ecommerce-repeat", "data.root=journey", "data=acme-journey")
 
 
 def test_parquet_tables_run_and_break_in_one_line(quickly, journey, tmp_path):
@@ -189,14 +189,14 @@ def test_parquet_tables_run_and_break_in_one_line(quickly, journey, tmp_path):
     done = quickly(*JOURNEY)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     (entry,) = entries(tmp_path / "runs")
-    assert entry["board"] == "ecommerce-repeat" and entry["on_board"], (
+    assert entry["board"] == "acme-ecommerce-repeat" and entry["on_board"], (
         "the folder of the files is no part of a protocol"
     )
 
     path = journey / "transactions.parquet"
     table, whole = pd.read_parquet(path), path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    refused(quickly(*JOURNEY, "out=again"), "ecommerce", "transactions.parquet", "cannot be read", "restore")
+    refused(quickly(*JOURNEY, "out=again"), "acme-journey", "transactions.parquet", "cannot be read", "restore")
     for year in ("1850-06-01", "2300-06-01"):
         stamps = table["transaction_timestamp"].astype("datetime64[s]")
         stamps.iloc[5] = pd.Timestamp(year).as_unit("s")
@@ -217,7 +217,7 @@ def test_a_parquet_table_without_a_column_is_one_line(quickly, journey):
 
 @pytest.mark.parametrize("name", ["board.json", "popular-000000000000.json"])
 def test_a_damaged_board_is_one_line_and_costs_no_run(quickly, tmp_path, name):
-    folder = tmp_path / "leaderboards" / "amazon-beauty"
+    folder = tmp_path / "leaderboards" / "acme-beauty"
     folder.mkdir(parents=True)
     (folder / name).write_text('{"board": ')
     refused(quickly(*BEAUTY, "submit=true"), name)
@@ -310,7 +310,7 @@ def test_k_beyond_the_catalogue_counts_the_whole_catalogue(quickly, tmp_path):
 
 def window_board(**changes) -> str:
     fields = {
-        "name": "mine", "data": "ecommerce", "metrics": ["ndcg@10"], "headline": "ndcg@10", "repeat": "any",
+        "name": "mine", "data": "acme-journey", "metrics": ["ndcg@10"], "headline": "ndcg@10", "repeat": "any",
         "test_window_days": 28, "valid_window_days": 28,
     }  # fmt: skip
     return json.dumps(fields | changes)
@@ -327,7 +327,7 @@ def window_board(**changes) -> str:
 ], ids=["window without events", "nothing new", "data too short", "filters", "behaviour", "rating", "behaviour task"])  # fmt: skip
 def test_a_board_that_the_data_or_the_model_cannot_answer_is_one_line(quickly, journey, tmp_path, changes, fragments):
     (tmp_path / "mine.yaml").write_text(window_board(**changes))
-    words = ("model=popular", "board=mine.yaml", "data=ecommerce", "data.root=journey")
+    words = ("model=popular", "board=mine.yaml", "data=acme-journey", "data.root=journey")
     refused(quickly(*words), "mine", *fragments)
     assert entries(tmp_path / "runs") == []
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from conftest import board_file, entries, environment, refused, write_beauty
 
-BEAUTY = ("model=popular", "data=amazon-beauty")
+BEAUTY = ("model=popular", "data=acme-beauty")
 HEAVY = ("torch", "pytorch_lightning", "lightning", "pandas", "scipy", "sklearn", "transformers", "optuna", "wandb")
 
 
 def test_a_run_prints_scores_and_board_and_leaves_an_entry(recbench, tmp_path):
     done = recbench(*BEAUTY)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    for text in ("ndcg@10", "95% interval over users", "Board amazon-beauty", "popular (this run)"):
+    for text in ("ndcg@10", "95% interval over users", "Board acme-beauty", "popular (this run)"):
         assert text in done.stdout
     (entry,) = entries(tmp_path / "runs")
-    assert entry["model"] == "popular" and entry["board"] == "amazon-beauty" and entry["on_board"]
+    assert entry["model"] == "popular" and entry["board"] == "acme-beauty" and entry["on_board"]
     assert entry["n_queries"] == 40 and entry["distribution"] == "recbench-classic"
     folder = tmp_path / "runs" / entry["key"]
     assert sorted(p.name for p in folder.iterdir() if p.name != "curve.jsonl") == [
@@ -39,29 +39,29 @@ def test_a_run_prints_scores_and_board_and_leaves_an_entry(recbench, tmp_path):
 
 def test_the_same_command_gives_the_same_scores(quickly, tmp_path):
     for out in ("first", "second"):
-        assert quickly("model=random", "data=amazon-beauty", "seed=3", f"out={out}").returncode == 0
+        assert quickly("model=random", "data=acme-beauty", "seed=3", f"out={out}").returncode == 0
     (first,), (second,) = entries(tmp_path / "first"), entries(tmp_path / "second")
     for name in ("key", "scores", "artefacts", "split_fingerprint", "data_checksum", "leakage"):
         assert first[name] == second[name]
 
 
 def test_submit_makes_the_board_and_refuses_a_mixture(quickly, tmp_path):
-    for words in (BEAUTY, ("model=item-knn", "data=amazon-beauty")):
+    for words in (BEAUTY, ("model=item-knn", "data=acme-beauty")):
         done = quickly(*words, "submit=true")
         assert done.returncode == 0, done.stderr
-    folder = tmp_path / "leaderboards" / "amazon-beauty"
+    folder = tmp_path / "leaderboards" / "acme-beauty"
     frozen = (folder / "board.json").read_text()
     assert json.loads(frozen)["board"]["split"] == "leave_last_out"
     assert len(list(folder.glob("popular-*.json"))) == len(list(folder.glob("item-knn-*.json"))) == 1
     page = (folder / "README.md").read_text()
     assert "| popular |" in page and "| item-knn |" in page and "this run" not in page
-    table = done.stdout[done.stdout.index("Board amazon-beauty") :]
+    table = done.stdout[done.stdout.index("Board acme-beauty") :]
     assert "item-knn (this run)" in table and "popular" in table, "the board is shown with the other entries"
     assert "ndcg@10" in table and "coverage@10" not in table, "by its headline, also where entries come from files"
 
     write_beauty(tmp_path / "other", shift=2)
     changed = quickly(*BEAUTY, "submit=true", env={"RECBENCH_DATA_DIR": str(tmp_path / "other")})
-    refused(changed, "amazon-beauty", "data_checksum")
+    refused(changed, "acme-beauty", "data_checksum")
     assert (folder / "board.json").read_text() == frozen and (folder / "README.md").read_text() == page
 
     (tmp_path / "mine.yaml").write_text(board_file(repeat="any"))
@@ -79,19 +79,19 @@ def test_a_board_of_the_users_runs(quickly, tmp_path):
 
 
 def test_off_the_board_runs_but_is_not_submitted(quickly, tmp_path):
-    done = quickly("model=popular", "data=amazon-beauty", "board=amazon-sports", "submit=true")
+    done = quickly("model=popular", "data=acme-beauty", "board=amazon-sports", "submit=true")
     refused(done, "amazon-sports", "protocol")
     (entry,) = entries(tmp_path / "runs")
     assert not entry["on_board"] and not (tmp_path / "leaderboards").exists()
 
 
 def test_in_a_multirun_one_failure_spares_the_others(quickly, tmp_path):
-    done = quickly("-m", "model=recent-popular,popular", "data=amazon-beauty")
+    done = quickly("-m", "model=recent-popular,popular", "data=acme-beauty")
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert len(lines) == 1 and lines[0].startswith("recbench: model=recent-popular"), done.stderr
     (entry,) = entries(tmp_path / "runs")
-    assert entry["command"] == "python -m recbench model=popular data=amazon-beauty", "what repeats this one run"
+    assert entry["command"] == "python -m recbench model=popular data=acme-beauty", "what repeats this one run"
 
 
 SLEEPER = '''
@@ -118,8 +118,8 @@ def test_ctrl_c_is_one_line(tmp_path, data_dir):
         "[recbench.model]\nsleeper = acme_sleeper:Sleeper\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "recbench", "model=sleeper", "data=amazon-beauty"], cwd=tmp_path, text=True,
-        env=environment(data_dir) | {"PYTHONPATH": str(site)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "recbench", "model=sleeper", "data=acme-beauty"], cwd=tmp_path, text=True,
+        env=environment(data_dir) | {"PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
@@ -156,7 +156,7 @@ def test_show_has_what_can_be_set_and_where_it_comes_from(quickly):
         ("model=item-knn", ("neighbours", "1 to 2000", "recbench-classic")),
         ("data=ecommerce", ("licence", "ecommerce-repeat", "root")),
         ("metric=ranking.ndcg", ("definition", "log2")),
-        ("board=amazon-beauty", ("leave_last_out", "ndcg@10, ndcg@5")),
+        ("board=acme-beauty", ("leave_last_out", "ndcg@10, ndcg@5")),
     ):
         done = quickly("show", word)
         assert done.returncode == 0 and all(fragment in done.stdout for fragment in fragments), done.stdout
@@ -175,9 +175,9 @@ def test_nothing_is_wider_than_80_columns_or_cut(quickly, words):
 
 
 def test_flags_may_stand_anywhere(quickly, tmp_path):
-    done = quickly("model=item-knn", "--cfg", "job", "data=amazon-beauty")
+    done = quickly("model=item-knn", "--cfg", "job", "data=acme-beauty")
     assert done.returncode == 0 and "neighbours: 100" in done.stdout and not list(tmp_path.iterdir())
-    assert quickly("model=random", "-m", "seed=1,2", "data=amazon-beauty").returncode == 0
+    assert quickly("model=random", "-m", "seed=1,2", "data=acme-beauty").returncode == 0
     assert [entry["seed"] for entry in entries(tmp_path / "runs")] in ([1, 2], [2, 1])
     assert quickly("--version").stdout.startswith("recbench 0.")
 

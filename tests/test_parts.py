@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recbench.data import Interactions
+from recbench.data import Interactions, ascending
 from recbench.dataset import Dataset, DatasetInfo
-from recbench.parts import _draw, ascending, drawn_order, ties
+from recbench.parts import _draw, drawn_order, ties
 
 
 @pytest.mark.parametrize("largest", [0, 3, 2**20, 2**52, 2**53, 2**63 - 1])

@@ -119,11 +119,11 @@ def test_the_command_line_survives_a_broken_plugin_and_a_twin(site, tmp_path):
     assert listed.returncode == 0 and "Traceback" not in listed.stderr
     assert "BROKEN" in listed.stdout and "acme-broken" in listed.stdout and "Does as it is told." in listed.stdout
     for words, fragments in (
-        (("model=broken", "data=amazon-beauty"), ("acme-broken 0.1", "no_such_library_at_all")),
-        (("model=twin", "data=amazon-beauty"), ("acme-broken 0.1 and acme-good 0.1", "model=acme-broken/twin")),
-        (("model=acme-good/twin", "data=amazon-beauty"), ("Beauty.txt.gz not found",)),  # chosen; only the data lack
+        (("model=broken", "data=acme-beauty"), ("acme-broken 0.1", "no_such_library_at_all")),
+        (("model=twin", "data=acme-beauty"), ("acme-broken 0.1 and acme-good 0.1", "model=acme-broken/twin")),
+        (("model=acme-good/twin", "data=acme-beauty"), ("Beauty.txt not found",)),  # chosen; only the data lack
         (("model=popular", "data=brokendata"), ("acme-data 0.1", "no_such_library_at_all")),
-        (("model=good", "data=amazon-beauty"), ("Beauty.txt.gz not found",)),
+        (("model=good", "data=acme-beauty"), ("Beauty.txt not found",)),
     ):
         done = run(site, tmp_path, *words)
         lines = done.stderr.splitlines()

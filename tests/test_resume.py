@@ -13,7 +13,7 @@ from conftest import entries, environment
 
 EPOCHS = 25  # validation chooses a late one, so that the refit is long enough to be stopped as well
 WORDS = (
-    "model=transformer", "data=amazon-beauty", "trainer.threads=1", f"model.epochs={EPOCHS}",
+    "model=transformer", "data=acme-beauty", "trainer.threads=1", f"model.epochs={EPOCHS}",
     f"model.patience={EPOCHS}", "model.dim=16", "model.batch_size=16", "model.learning_rate=1e-2", "model.loss=sampled", "model.schedule=cosine",
 )  # fmt: skip
 SAME = ("key", "scores", "artefacts", "valid_headline", "epochs", "stopped_by", "n_parameters", "split_fingerprint")
@@ -105,5 +105,5 @@ def test_what_stops_a_run_before_it_trains_costs_no_checkpoint(neural_forge, tmp
     (checkpoint,) = tmp_path.glob("runs/*/select/last.ckpt")
     before = checkpoint.read_bytes()
     neural_forge.start(*WORDS, cwd=tmp_path, env={"RECBENCH_DATA_DIR": str(tmp_path)})
-    assert "Beauty.txt.gz not found" in neural_forge.end().stderr
+    assert "Beauty.txt not found" in neural_forge.end().stderr
     assert checkpoint.read_bytes() == before, "the data were missing, and resume=true was forgotten"

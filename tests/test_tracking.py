@@ -15,7 +15,7 @@ import pytest
 from conftest import entries, environment
 
 pytest.importorskip("wandb")
-BEAUTY = ("model=popular", "data=amazon-beauty")
+BEAUTY = ("model=popular", "data=acme-beauty")
 QUIET = {"PYTHONWARNINGS": "default,ignore::ResourceWarning"}  # W&B leaves temporary folders to the end
 OURS = ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_BASE_URL")
 
@@ -74,7 +74,7 @@ def place_of(folder: Path) -> Path:
 def test_a_run_lies_on_disk_with_everything_in_it(neural_forge, trap, tmp_path):
     """Also one that was killed and resumed: the curve in W&B begins with the first epoch."""
     proxy, callers = trap
-    words = ("model=transformer", "data=amazon-beauty", "model.epochs=12", "model.patience=12", "model.dim=8")
+    words = ("model=transformer", "data=acme-beauty", "model.epochs=12", "model.patience=12", "model.dim=8")
     words += ("model.batch_size=4", "trainer.threads=1")
     process = neural_forge.start(*words, cwd=tmp_path)
     deadline = time.monotonic() + 60
@@ -98,7 +98,7 @@ def test_a_run_lies_on_disk_with_everything_in_it(neural_forge, trap, tmp_path):
     found = records(place)
     (run,) = kept(found, "run")
     config = run["config"]["update"]
-    assert config["model"] == "transformer" and config["params"]["epochs"] == 12 and config["board"] == "amazon-beauty"
+    assert config["model"] == "transformer" and config["params"]["epochs"] == 12 and config["board"] == "acme-beauty"
     lines = [json.loads(line) for line in (place.parents[1] / "curve.jsonl").read_text().splitlines()]
     history = [part["item"] | {"step": part["step"]["num"]} for part in kept(found, "history")]
     curve = [{name: row[name] for name in line} for row, line in zip(history, lines, strict=False)]
@@ -116,7 +116,7 @@ def test_a_run_lies_on_disk_with_everything_in_it(neural_forge, trap, tmp_path):
 
 
 def test_of_a_multirun_each_run_keeps_its_own_and_a_failure_spares_the_next(recbench, tmp_path):
-    words = ("-m", "model=random,recent-popular,popular", "data=amazon-beauty", "track=wandb")
+    words = ("-m", "model=random,recent-popular,popular", "data=acme-beauty", "track=wandb")
     done = recbench(*words, env=QUIET)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     found = sorted(entries(tmp_path / "runs"), key=lambda entry: entry["model"])

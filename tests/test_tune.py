@@ -19,7 +19,7 @@ from recbench.config import space_of
 from recbench.errors import RecbenchError
 from recbench.plan import Board, Plan
 
-BEAUTY = ("data=amazon-beauty", "trainer.threads=1")
+BEAUTY = ("data=acme-beauty", "trainer.threads=1")
 KNN = ("-m", "model=item-knn", *BEAUTY)
 BOUNDS = {"low": 0.0, "high": 1.0, "log": False}
 X = {"x": BOUNDS}
@@ -319,7 +319,7 @@ def test_cells_times_trials_become_tuned_rows(quickly, tmp_path):
         best = max(history, key=lambda t: t["valid_headline"])
         assert best["params"].items() <= mine[0]["params"].items()
         assert best["valid_headline"] == mine[0]["valid_headline"], "the trial and the run measure the same thing"
-        assert f"-m model={model} data=amazon-beauty" in mine[0]["command"] and "space" not in mine[0]["command"]
+        assert f"-m model={model} data=acme-beauty" in mine[0]["command"] and "space" not in mine[0]["command"]
     shut = [f for f in folders if not (f / "entry.json").exists()]
     assert len(found) == 4 and len(folders) == 2 * (4 + 1), "seed 1 of a winner is its trial's folder"
     assert not [path for f in shut for path in f.iterdir() if path.name != "plan.json"], "no trial opened the test"

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recbench.data import ascending
 from recbench.errors import RecbenchError
 from recbench.reading.convert import Rows
 from recbench.reading.typed import pc
@@ -170,17 +171,7 @@ def by_item(table: Table, counts: dict[str, int]) -> tuple[Table, Table]:
 
 
 def _in_time(table: Table, rows: NDArray) -> Table:
-    return table.where(rows[ascending(table.time[rows])])
-
-
-def ascending(key: NDArray) -> NDArray:
-    """(E,) the stable order of an int64 key: sorted together with the row where both fit, five times as fast."""
-    bits = len(key).bit_length()
-    if not len(key) or (int(key.max()) - int(key.min())).bit_length() + bits > 62:
-        return np.argsort(key, kind="stable")
-    packed = (key - key.min() << bits) | np.arange(len(key))
-    packed.sort()
-    return packed & ((1 << bits) - 1)
+    return table.where(rows[ascending(table.time[rows])[0]])
 
 
 def distinct(events: Table, policy: str, timed: bool, counts: dict[str, int]) -> Table:
@@ -192,7 +183,7 @@ def distinct(events: Table, policy: str, timed: bool, counts: dict[str, int]) ->
     moment = time[rows]
     key = (events.user[rows].astype(np.int64) * len(events.item_ids) + events.item[rows]) * len(events.behaviors)
     key += events.behavior[rows]
-    order = ascending(key)
+    order, _ = ascending(key)
     key, moment, rows = key[order], moment[order], rows[order]
     again = np.r_[False, (key[1:] == key[:-1]) & (moment[1:] == moment[:-1])] if len(rows) else np.zeros(0, bool)
     if not again.any():

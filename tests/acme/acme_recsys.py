@@ -6,6 +6,7 @@ Letters: Q queries, I items.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ from recbench import (
     Traits,
     param,
 )
+from recbench.fetch import SourceFile
+from recbench.ingest import from_sequences
+from recbench.protocols import leave_last_out
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,23 @@ class AcmeShop(DatasetSource):
         log = Interactions.sorted(user, (user + day) % 10, 86400 * day, n_users=8, n_items=10)
         checksum = hashlib.sha256(log.user.tobytes() + log.item.tobytes() + log.time.tobytes()).hexdigest()
         return Dataset(self.info, log, np.arange(8), np.array([f"product-{i}" for i in range(10)]), checksum=checksum)
+
+
+class AcmeBeauty(DatasetSource):
+    """Whatever order file lies in the folder: a user a line, its items in order, and attributes of the items."""
+
+    info = DatasetInfo("acme-beauty", "ecommerce", "order", "CC0-1.0", "a folder of the user's")
+    files = (SourceFile("Beauty.txt"), SourceFile("Beauty_item2attributes.json"))
+    boards = (leave_last_out("acme-beauty", "acme-beauty"),)
+
+    def load(self) -> Dataset:
+        """Read both files."""
+        import pandas as pd
+
+        with self.reading("Beauty.txt"):
+            log, user_ids, item_ids = from_sequences(self.content("Beauty.txt").decode())
+        with self.reading("Beauty_item2attributes.json"):
+            attributes = json.loads(self.content("Beauty_item2attributes.json"))
+            text = [" ".join(map(str, attributes.get(str(i), []))) for i in item_ids]
+        items = pd.DataFrame({"text": text})
+        return Dataset(self.info, log, user_ids, item_ids, items, checksum=self.checksum())
