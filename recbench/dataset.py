@@ -25,12 +25,35 @@ from recbench.params import Params, param
 if TYPE_CHECKING:
     import pandas as pd
 
+GRAPHS = {"knowledge": "triples", "social": "friends"}
 CLOCKS = ("seconds", "minutes", "days", "months", "order", "none")
 
 
 @dataclass(frozen=True)
+class Holds:
+    """What a data set whose content is fixed holds: told before anything is loaded, and checked against what is."""
+
+    n_events: int
+    n_users: int
+    n_items: int
+    behaviors: tuple[str, ...]
+    text: bool = False
+    graphs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Dataset) -> Holds:
+        """The same of a data set as loaded."""
+        log, columns = data.interactions, () if data.items is None else tuple(data.items.columns)
+        graphs = tuple(word for name, word in GRAPHS.items() if getattr(data, name) is not None)
+        return cls(len(log), log.n_users, log.n_items, log.behaviors, "text" in columns, graphs)
+
+
+@dataclass(frozen=True)
 class DatasetInfo:
-    """Origin and terms. `clock` is the true resolution of time, one of `CLOCKS`; `notes` names what to beware of."""
+    """Origin and terms. `clock` is the true resolution of time, one of `CLOCKS`; `notes` names what to beware of.
+
+    `holds` is left out where the content depends on the user's files or parameters.
+    """
 
     name: str
     scenario: str
@@ -39,6 +62,7 @@ class DatasetInfo:
     source: str
     citation: str = ""
     notes: str = ""
+    holds: Holds | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,9 @@ def installed(kinds: list[str]) -> None:
         source = f"from {plugin.distribution} {plugin.version}"
         try:
             rows = [(plugin.kind, plugin.name, plugin.meaning)]
-            if plugin.kind == "data":
+            if plugin.kind == "data" and plugin.name != plugin.load().info.name:
+                rows = [(plugin.kind, plugin.name, f"The same as {plugin.load().info.name}.")]
+            elif plugin.kind == "data":
                 rows += [("board", board.name, board.meaning) for board in plugin.load().boards]
         except RecbenchError as error:
             rows = [(plugin.kind, plugin.name, f"BROKEN: {error}")]

@@ -15,16 +15,15 @@ import pandas as pd
 import pytest
 from conftest import refused
 
-from recbench import prepared, registry
+from recbench import registry
 from recbench.card import Card, card_of
 from recbench.card.counts import activity_of, counts_of, drift_of, gini, jensen_shannon, spearman, top_share
-from recbench.card.listing import Facts
 from recbench.card.order import Transitions, links, order_test
 from recbench.card.page import page
 from recbench.card.sections import moment, sections, share
 from recbench.card.shortcuts import ItemTransitions, Popular, shortcut_scores
 from recbench.data import ContextEvents, Interactions
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.draw import pictures
 from recbench.errors import RecbenchError
 from recbench.model import Context
@@ -372,15 +371,8 @@ class Kept(DatasetSource):
         return replace(chain().dataset, info=self.info, knowledge=graph)
 
 
-def test_sizes_come_from_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("RECBENCH_CACHE", str(tmp_path))
-    assert Facts.kept("kept set") is None
-    dataset = prepared.load(Kept())
-    expected = Facts(2160, 144, 12, ("interact",), True, ("triples",))
-    assert Facts.kept("kept set") == Facts.of(dataset) == expected
-    (entry,) = (tmp_path / "prepared").glob("kept_set-*")
-    (entry / "meta.json").write_text("{")
-    assert Facts.kept("kept set") is None
+def test_what_a_set_holds_is_read_off_it():
+    assert Holds.of(Kept().load()) == Holds(2160, 144, 12, ("interact",), True, ("triples",))
 
 
 def test_show_prints_and_draws(recbench, tmp_path):

@@ -1,6 +1,5 @@
 """Every shopping data set has the counts of its source, and what is easily got wrong in it is right."""
 
-import io
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from recbench import registry
 from recbench.boards import board
 from recbench.dataset import DataParams
 from recbench.errors import RecbenchError
+from recbench.fetch import in_folder
 from recbench.ingest import positions
 from recbench.plan import digest
 from recbench.split import split
@@ -230,12 +230,31 @@ def test_the_complete_journey_is_the_one_of_its_board():
     assert split(data, board("ecommerce")).fingerprint == committed["split_fingerprint"]
 
 
-def test_a_zip_without_its_member_is_one_line(tmp_path):
-    """Checksums keep this from users; a new version of a file may still come with new names inside."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("steam/other.dat", "User_ID\n1\n")
-    (tmp_path / "steam.zip").write_bytes(packed.getvalue())
-    with pytest.raises(RecbenchError, match=r"^data=steam: steam.zip .*restore it") as caught:
-        Steam(DataParams(root=str(tmp_path))).load()
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "amazon-beauty",
+        "amazon-sports",
+        "amazon-grocery",
+        "retailrocket",
+        "steam",
+        "uci-online-retail",
+        "yoochoose-100k",
+    ],
+)
+def test_a_damaged_file_is_one_line(name, tmp_path):
+    cls = registry.find("data", name).load()
+    if not BASE or not (FOLDER / name).is_dir():
+        pytest.skip(f"{name} is not at hand; set RECBENCH_DATA_DIR")
+    found = {file.name: in_folder(file.name, FOLDER / name) for file in cls.files}
+    for damaged, path in found.items():
+        for whole in found.values():
+            (tmp_path / whole.name).unlink(missing_ok=True)
+            (tmp_path / whole.name).symlink_to(whole)
+        content = bytearray(path.read_bytes())
+        for damage in (content[:-9], content[: len(content) // 2] + b"7" + content[len(content) // 2 + 1 :]):
+            (tmp_path / path.name).unlink()
+            (tmp_path / path.name).write_bytes(damage)
+            with pytest.raises(RecbenchError) as caught:
+                cls(cls.Params(root=str(tmp_path))).load()
+            assert damaged in str(caught.value) and "restore" in str(caught.value) and "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from recbench import registry, testing
+from recbench.dataset import Holds
 from recbench.errors import RecbenchError
 from recbench.metric import Metric
 from recbench.model import Recommendations, Recommender, Traits
@@ -497,7 +498,9 @@ MUTANTS = [
     ("info_complete", shop_class("NoLicence", info=replace(AcmeShop.info, licence=""))),
     ("info_complete", shop_class("OddClock", info=replace(AcmeShop.info, clock="hours"))),
     ("info_complete", shop("OtherInfo", info=lambda d: replace(d.info, name="else"))),
+    ("holds_what_it_says", shop_class("OtherSize", info=replace(AcmeShop.info, holds=Holds(160, 8, 9, ("interact",))))),
     ("boards_declared", shop_class("NoBoards", boards=())),
+    ("boards_declared", shop_class("BoardAndReason", no_board="because")),
     ("boards_declared", shop_class("SameBoards", boards=AcmeShop.boards * 2)),
     ("boards_declared", shop_class("ForeignBoard", boards=(replace(AcmeShop.boards[0], data="else"),))),
     ("ids_unique", shop("SameIds", item_ids=lambda d: np.zeros(d.n_items, int))),

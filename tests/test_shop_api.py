@@ -14,6 +14,7 @@ import pytest
 from recbench_collect import shop_client
 from recbench_collect.shop_api import ShopApi, ShopParams
 
+from recbench import prepared
 from recbench.errors import RecbenchError
 
 TOKEN, KEY, SECRET = "shpat_hidden_token", "ck_hidden_key", "cs_hidden_secret"
@@ -202,6 +203,15 @@ def test_a_second_pull_asks_only_for_what_changed(shop, platform):
     assert first[since].startswith(moment(6))
     assert sum("orders" in path for path, _, _ in shop.asked) == 1  # one page: orders 6, 1 and 10
     assert len(data.interactions) == 7 and data.cleaning["of_unpaid_orders"] == 1
+
+
+def test_the_prepared_cache_pulls_first_and_once(shop):
+    assert len(prepared.load(source(shop, "shopify")).interactions) == 7
+    n_asked = len(shop.asked)
+    assert len(prepared.load(source(shop, "shopify")).interactions) == 7 and len(shop.asked) == n_asked
+    shop.orders.append(shop.order(10))
+    assert len(prepared.load(source(shop, "shopify", pull=True)).interactions) == 8
+    assert sum("orders" in path for path, _, _ in shop.asked[n_asked:]) == 1
 
 
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recbench.data import EARLIEST, LATEST
-from recbench.dataset import CLOCKS, DataParams, Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import CLOCKS, DataParams, Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError, one_line
 from recbench.plan import Board
 from recbench.split import split
@@ -27,6 +28,7 @@ def chosen(cls: type[DatasetSource]) -> list[Check]:
         params_declared,
         absent_folder_named,
         info_complete,
+        holds_what_it_says,
         boards_declared,
         ids_unique,
         time_sorted,
@@ -70,6 +72,15 @@ def info_complete(cls: type[DatasetSource]) -> None:
     assert not empty, f"{cls.__name__}: info lacks {', '.join(empty)}"
     assert info.clock in CLOCKS, f"{cls.__name__}: info.clock must be one of {', '.join(CLOCKS)}; given {info.clock!r}"
     assert loaded(cls).info == info, f"{cls.__name__}: load() gives another info than the class: {loaded(cls).info}"
+
+
+def holds_what_it_says(cls: type[DatasetSource]) -> None:
+    """What info.holds tells before loading is what is loaded; text may come on top, out of an optional file."""
+    told = cls.info.holds
+    if told is not None:
+        found = Holds.of(loaded(cls))
+        found = replace(found, text=told.text) if found.text else found
+        assert found == told, f"{cls.__name__}: info.holds tells {told}, but load() gives {found}"
 
 
 def boards_declared(cls: type[DatasetSource]) -> None:

@@ -57,10 +57,11 @@ class ShopApi(DatasetSource):
         ),
     )
 
+    pulled = False
+
     def load(self) -> Dataset:
         """Pull what is wanted, then read the copy on disk; RecbenchError where the shop or the copy is at fault."""
-        if self.params.url and (self.params.pull or not all((self.folder() / f.name).is_file() for f in self.files)):
-            self.pull()
+        self.paths()
         orders, products, customers = (self._kept(f.name) for f in self.files)
         with self.reading("orders.jsonl"):
             log, user_ids, item_ids, price_I, counts = events(orders, self.params.platform)
@@ -68,6 +69,14 @@ class ShopApi(DatasetSource):
             table = items(products, item_ids, price_I, self.params.platform)
         counts["customers_without_order"] = len({row["id"] for row in customers} - set(user_ids.tolist()))
         return Dataset(self.info, log, user_ids, item_ids, table, checksum=self.checksum(), cleaning=counts)
+
+    def paths(self) -> list[Path]:
+        """The files of the copy, after a pull where one is wanted and this object has made none."""
+        absent = not all((self.folder() / f.name).is_file() for f in self.files)
+        if self.params.url and not self.pulled and (self.params.pull or absent):
+            self.pull()
+            self.pulled = True
+        return [self.file(f.name) for f in self.files]
 
     def folder(self) -> Path:
         """Where the copy lies: data.root, else in the cache under the shop's host."""

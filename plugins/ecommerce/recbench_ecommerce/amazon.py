@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
@@ -60,6 +60,7 @@ class AmazonBeauty(_OrderFile):
         CITATION,
         "Order only, no times, no titles. Attributes have names only where derived_attribute_names.tsv is at hand, else "
         "numbers.",
+        holds=Holds(198_502, 22_363, 12_101, ("interact",), text=True),
     )
     files = (
         SourceFile(
@@ -89,6 +90,7 @@ class AmazonSports(_OrderFile):
         CITATION,
         "Order only, no times, no titles. Attributes have names only where derived_attribute_names.tsv is at hand, else "
         "numbers; the names were aligned by counts and are very likely, not certain, and a few are unknown.",
+        holds=Holds(296_337, 35_598, 18_357, ("interact",), text=True),
     )
     files = (
         SourceFile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import random_pairs
@@ -27,6 +27,7 @@ class RetailRocket(DatasetSource):
         "RetailRocket recommender system dataset, Kaggle",
         "Reduced to users with 10 and items with 40 events before repeats were dropped: it differs from every published "
         "table. Nine of ten purchases have a view of the same pair: hold out the pair, not the row.",
+        holds=Holds(92_487, 3_431, 8_885, ("view", "cart", "purchase")),
     )
     files = (
         SourceFile(
@@ -75,6 +76,7 @@ class Steam(DatasetSource):
         "Tamber, Steam Video Games, Kaggle",
         "The median user has bought two games, hence the board's filters. 707 purchases and 12 plays repeat a pair. Not "
         "the Steam of SASRec and BERT4Rec.",
+        holds=Holds(200_000, 12_393, 5_155, ("buy", "play"), text=True),
     )
     files = (
         SourceFile(

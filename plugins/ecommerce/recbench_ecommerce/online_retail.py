@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import time_split
@@ -30,6 +30,7 @@ class OnlineRetail(DatasetSource):
         "Chen, Sain, Guo, Data mining for the online retail industry, 2012",
         "Many customers are wholesalers (up to 7,847 lines) and nearly all lines share their minute with others of the "
         "basket. A product is its name, for codes are missing: postage and corrections are among them.",
+        holds=Holds(397_884, 4_338, 3_866, ("purchase",), text=True),
     )
     files = (
         SourceFile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, given_split
@@ -28,6 +28,7 @@ class Yoochoose100k(DatasetSource):
         "Ben-Shimon et al., RecSys Challenge 2015; Ludewig and Jannach, UMUAI 2018",
         "A user is a session of four clicks on average and nobody comes back; repeated clicks are real. Not the 1/64 "
         "split of the papers.",
+        holds=Holds(83_846, 21_210, 2_933, ("click",)),
     )
     files = (
         SourceFile(FULL, "9842c90358298ee784fcf0c9dccb2eeb283ab04368e53bdeee896747f4c03e1e", url=f"{FOLDER}/{FULL}"),

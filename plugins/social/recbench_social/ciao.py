@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, time_split
@@ -26,6 +26,7 @@ class Ciao(DatasetSource):
         "Tang, Gao, Liu, mTrust, WSDM 2012; Tang, Gao, Liu, Das Sarma, eTrust, KDD 2012",
         "The median product has one rating: a set for cold start and trust rather than for sequences. This is the Ciao "
         "of 2,248 users, not GraphRec's of 7,375.",
+        holds=Holds(36_065, 2_248, 16_861, ("rate",), graphs=("friends",)),
     )
     files = (
         SourceFile(

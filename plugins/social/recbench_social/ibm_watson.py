@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
 from recbench.protocols import random_pairs
@@ -27,6 +27,7 @@ class IbmWatsonCommunity(DatasetSource):
         f"the package {WHEEL}",
         "IBM Watson Studio community, Udacity data science nanodegree",
         "No time; the order of rows is not documented and not used. Repeated readings are kept.",
+        holds=Holds(45_976, 5_148, 714, ("interact",), text=True),
     )
     files = (
         SourceFile(

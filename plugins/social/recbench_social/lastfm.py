@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recbench.data import Interactions
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import given_split, random_pairs
@@ -39,6 +39,7 @@ class LastFm2k(DatasetSource):
         f"{CITATION}; Wang et al., KGCN, WWW 2019",
         "Listens have no time at all and tags only a month, in five rows an impossible one: so the log has no order. "
         "Each user's 50 most played artists only. 390 artists were tagged that nobody's listens and no name file hold.",
+        holds=Holds(279_313, 1_892, 18_022, ("listen", "tag"), text=True, graphs=("triples", "friends")),
     )
     files = (
         SourceFile(
@@ -116,6 +117,7 @@ class LastFmLightGcn(DatasetSource):
         f"{CITATION}; He et al., LightGCN, SIGIR 2020",
         "The split is random and lacks a validation part: a tenth of the training rows, drawn once and for all, is it. "
         "No artist has more than 100 listeners: the popular ones were removed.",
+        holds=Holds(52_668, 1_892, 4_489, ("listen",), graphs=("friends",)),
     )
     files = (
         SourceFile(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
@@ -29,6 +29,7 @@ class LastFmS3Rec(DatasetSource):
         f"{CITATION}; Cantador, Brusilovsky, Kuflik, RecSys 2011",
         "The order comes from tags dated by month: inside a month it is arbitrary. Ids and tags are numbers; what they "
         "stand for was not published.",
+        holds=Holds(52_551, 1_090, 3_646, ("interact",)),
     )
     files = (
         SourceFile(
@@ -61,6 +62,7 @@ class YelpS3Rec(DatasetSource):
         f"{CITATION}; Yelp Open Dataset",
         "11,830 visits repeat an earlier one: masking seen items changes every number. Categories are numbers: what "
         "they stand for was not published.",
+        holds=Holds(316_354, 30_431, 20_033, ("interact",)),
     )
     files = (
         SourceFile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
@@ -24,6 +24,7 @@ class MicroLens50k(DatasetSource):
         "Ni et al., A Content-Driven Micro-Video Recommendation Dataset at Scale, 2023",
         "Order only: the publisher's times are in another file. Captions are translated into English. Published tables "
         "are mostly on the 100K version.",
+        holds=Holds(359_708, 50_000, 19_220, ("interact",), text=True),
     )
     files = (
         SourceFile(PAIRS, "46be22f478aa891b9c2a4b357c1df2ac2478793a99d58d07336e6277b6bf426d", url=f"{FOLDER}/{PAIRS}"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recbench.data import Interactions
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, leave_last_out, time_split
@@ -54,6 +54,7 @@ class MovieLens100k(DatasetSource):
         f"{CITATION}; Zhao et al., KB4Rec, 2019",
         "Ratings come in bursts: three rows of four share their second with another of the same user and have no order "
         "among themselves. 18 films stand under two ids.",
+        holds=Holds(100_000, 943, 1_682, ("watch", "like"), text=True, graphs=("triples",)),
     )
     files = tuple(
         SourceFile(f"recbole/{name}", sha256, wheel=Wheel(WHEEL, f"{INSIDE}/{name}"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recbench.data import EARLIEST, LATEST
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
@@ -32,6 +32,7 @@ class MovieLens1m(DatasetSource):
         f"{CITATION}; Kang and McAuley, SASRec, ICDM 2018",
         "Films rated in the same second stand as the published file orders them; films under five ratings are removed, "
         "stars and times dropped: for those, data=ml-1m-original reads your own copy of the original.",
+        holds=Holds(999_611, 6_040, 3_416, ("interact",), text=True),
     )
     files = (
         SourceFile(ORDER, "f939258a859d16e43055e80bf8f7d66aeae3805fa21cb1b999fbafa9c6c5694b"),
