@@ -24,10 +24,10 @@ import numpy as np
 from recbench import __version__, registry
 from recbench.cache import cache_folder, locked
 from recbench.data import ContextEvents, Interactions
-from recbench.dataset import Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import one_line
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 4  # entries of one name; the one unused for longest goes first
 
 
@@ -152,7 +152,7 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-KINDS: dict[str, type] = {cls.__name__: cls for cls in (Dataset, DatasetInfo, Interactions, ContextEvents)}
+KINDS: dict[str, type] = {cls.__name__: cls for cls in (Dataset, DatasetInfo, Holds, Interactions, ContextEvents)}
 
 
 def _put(value: Any, folder: Path, name: str) -> dict[str, Any]:

@@ -85,7 +85,11 @@ def plugin(kind: str, name: str) -> None:
     cls = found.load()
     facts = {"meaning": found.meaning}
     if kind == "data":
-        facts |= dataclasses.asdict(cls.info) | {"name": "", "boards": ", ".join(b.name for b in cls.boards)}
+        facts |= {f.name: getattr(cls.info, f.name) for f in dataclasses.fields(cls.info)} | {"name": "", "holds": ""}
+        if (holds := cls.info.holds) is not None:
+            held = f"{holds.n_events:,} events of {holds.n_users:,} users on {holds.n_items:,} items"
+            facts["holds"] = f"{held}: {', '.join(holds.behaviors)}"
+        facts["boards"] = ", ".join(b.name for b in cls.boards) or cls.no_board
     if kind == "metric":
         facts["definition"] = cls.definition
     print(f"{kind}={name}, from {found.distribution} {found.version}")

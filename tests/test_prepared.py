@@ -118,7 +118,7 @@ def rich() -> Dataset:
         np.array(["red shoes", "größer\0"], dtype=object), ("search",),
     )  # fmt: skip
     return Dataset(
-        DatasetInfo("rich", "testing", "seconds", "MIT", "tests", notes="beware"),
+        DatasetInfo("rich", "testing", "seconds", "MIT", "tests", notes="beware", holds=Holds(2, 4, 3, ("view",))),
         log,
         np.array(["u1", "ü2", "", "a much longer one"], dtype=object),
         np.array([2**60, -3, 5]),

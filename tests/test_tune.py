@@ -257,7 +257,7 @@ def forge(tmp_path_factory, data_dir):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-hill\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text("[recbench.model]\nhill = acme_hill:Hill\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(site))
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
         ready = Forge(f"{LIGHT}, optuna, scipy.sparse", data_dir, tmp_path_factory.mktemp("forge"))
         yield ready
     ready.close()
