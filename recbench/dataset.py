@@ -151,10 +151,12 @@ class DatasetSource(ABC):
         return path
 
     def has(self, name: str) -> bool:
-        """Whether a declared optional file is at hand or can be fetched."""
+        """Whether a declared optional file is at hand or can be fetched; RecbenchError where the user's copy is damaged."""
         try:
             return self.file(name).is_file()
         except RecbenchError:
+            if fetch.own_copy(name, self.info.scenario, self.info.name, self.params.root):
+                raise  # a damaged file is not the same as none
             return False
 
     def paths(self) -> list[Path] | None:

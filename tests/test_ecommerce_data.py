@@ -259,3 +259,18 @@ def test_a_damaged_file_is_one_line(name, tmp_path):
             with pytest.raises(RecbenchError) as caught:
                 cls(cls.Params(root=str(tmp_path))).load()
             assert damaged in str(caught.value) and "restore" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_damaged_optional_file_is_not_the_same_as_none(tmp_path):
+    if FOLDER is None or not (FOLDER / "amazon-beauty").is_dir():
+        pytest.skip("needs the files of amazon-beauty")
+    whole = tmp_path / "amazon-beauty"
+    shutil.copytree(FOLDER / "amazon-beauty", whole, copy_function=shutil.copyfile)
+    whole.chmod(0o755)
+    source = AmazonBeauty(DataParams(root=str(whole)))
+    assert source.has("derived_attribute_names.tsv")
+    (whole / "derived_attribute_names.tsv").write_text("s3rec_attribute_id\tname\n1\t")
+    with pytest.raises(RecbenchError, match=r"derived_attribute_names\.tsv is not the file that was published"):
+        source.load()
+    (whole / "derived_attribute_names.tsv").unlink()
+    assert not source.has("derived_attribute_names.tsv")

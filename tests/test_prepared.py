@@ -14,7 +14,7 @@ import pytest
 
 from recbench import prepared
 from recbench.data import ContextEvents, Interactions
-from recbench.dataset import DataParams, Dataset, DatasetInfo, DatasetSource
+from recbench.dataset import DataParams, Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile
 from recbench.params import param

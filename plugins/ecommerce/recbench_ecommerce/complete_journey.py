@@ -117,9 +117,9 @@ def _seconds(stamps: Any, data: str) -> np.ndarray:
 def _redeemed(lines: pd.DataFrame, coupons: pd.DataFrame, redemptions: pd.DataFrame) -> np.ndarray:
     """(E,) bool: lines with a coupon discount whose product the household redeemed a coupon for on that day."""
     is_cut_E = (lines["coupon_disc"] > 0).to_numpy(copy=True)
-    cut = lines[is_cut_E]
+    cut = lines.loc[is_cut_E]
     day = cut["transaction_timestamp"].dt.normalize().astype("datetime64[s]")
-    cut = cut[["household_id", "product_id"]].assign(day=day, line=np.flatnonzero(is_cut_E))
+    cut = cut.loc[:, ["household_id", "product_id"]].assign(day=day, line=np.flatnonzero(is_cut_E))
     that_day = redemptions.assign(day=redemptions["redemption_date"].astype("datetime64[s]"))
     tied = cut.merge(that_day, on=["household_id", "day"]).merge(
         coupons, on=["coupon_upc", "campaign_id", "product_id"]
