@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recbench_ecommerce.amazon import AmazonBeauty
-from recbench_ecommerce.tables import first_prices
+from recbench_ecommerce.prices import first_prices
 
 from recbench import registry
 from recbench.boards import board

@@ -11,7 +11,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
-from recbench_ecommerce.tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +38,7 @@ class _OrderFile(DatasetSource):
 
         name, words = self.files[1].name, {}
         if self.has(NAMES):
-            told = table(self, NAMES, keep_default_na=False, index_col="s3rec_attribute_id")
+            told = self.table(NAMES, sep="\t", quoting=3, keep_default_na=False, index_col="s3rec_attribute_id")
             words = told["name"].to_dict()
         with self.reading(name):
             numbers = json.loads(self.content(name))

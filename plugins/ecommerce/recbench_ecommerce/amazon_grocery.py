@@ -14,7 +14,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import time_split
-from recbench_ecommerce.tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +63,7 @@ class AmazonGrocery(DatasetSource):
 
     def load(self) -> Dataset:
         """Read the reviews, the categories by number and the edges."""
-        reviews, meta = table(self, "train.csv"), table(self, "item_meta.csv")
+        reviews, meta = (self.table(name, sep="\t", quoting=3) for name in ("train.csv", "item_meta.csv"))
         log, user_ids, item_ids = log_of(reviews["user_id"], reviews["item_id"], reviews["time"], behaviors=("review",))
         items = meta.set_index("item_id")[["i_category"]].reindex(item_ids).reset_index().astype(str)
         with self.reading("item_meta.csv"):

@@ -8,7 +8,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import random_pairs
-from recbench_ecommerce.tables import table
 
 REPOSITORY = "github.com/caserec/Datasets-for-Recommender-Systems at 4180b4dc, folder Processed Datasets"
 FOLDER = "https://raw.githubusercontent.com/caserec/Datasets-for-Recommender-Systems"
@@ -51,7 +50,8 @@ class RetailRocket(DatasetSource):
         """Read the three files of the zip as three behaviours."""
         behaviors = {"view": "view", "cart": "add_to_cart", "purchase": "purchase"}
         parts = [
-            table(self, RETAILROCKET, f"RetailRocket_Ecommerce/{name}_ecommerce.dat") for name in behaviors.values()
+            self.table(RETAILROCKET, member=f"RetailRocket_Ecommerce/{name}_ecommerce.dat", sep="\t", quoting=3)
+            for name in behaviors.values()
         ]
         sizes = [len(part) for part in parts]
         log, user_ids, item_ids = log_of(
@@ -99,7 +99,8 @@ class Steam(DatasetSource):
     def load(self) -> Dataset:
         """Read purchases, hours of play and titles."""
         bought, played, told = (
-            table(self, STEAM, f"steam/{name}.dat") for name in ("game_purchase", "game_play", "item_info")
+            self.table(STEAM, member=f"steam/{name}.dat", sep="\t", quoting=3)
+            for name in ("game_purchase", "game_play", "item_info")
         )
         log, user_ids, item_ids = log_of(
             np.r_[bought["User_ID"], played["User_ID"]],

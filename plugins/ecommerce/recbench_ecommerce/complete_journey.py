@@ -15,7 +15,7 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile, Wheel
 from recbench.protocols import LIST_METRICS, time_split
-from recbench_ecommerce.tables import first_prices, table
+from recbench_ecommerce.prices import first_prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ class CompleteJourney(DatasetSource):
     def load(self) -> Dataset:
         """Read the five parquet files; a coupon redemption is an event where a discounted line of that day carries it."""
         lines, products, homes, coupons, redemptions = (
-            table(self, f"{name}.parquet", columns=columns and list(columns)) for name, columns in COLUMNS.items()
+            self.table(f"{name}.parquet", columns or ()) for name, columns in COLUMNS.items()
         )
         user_ids, user = np.unique(lines["household_id"].to_numpy(), return_inverse=True)
         item_ids, item = np.unique(lines["product_id"].to_numpy(), return_inverse=True)

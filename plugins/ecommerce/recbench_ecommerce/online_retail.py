@@ -10,7 +10,7 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import time_split
-from recbench_ecommerce.tables import first_prices, table
+from recbench_ecommerce.prices import first_prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ class OnlineRetail(DatasetSource):
         """Read the lines of known customers and products that were sold at a price; returns are dropped and counted."""
         import pandas as pd
 
-        lines, cleaning = _sold(table(self, LINES))
+        lines, cleaning = _sold(self.table(LINES))
         name, names = pd.factorize(lines["Description"].str.strip(), sort=True)
         time = lines["InvoiceDate"].to_numpy().astype("datetime64[s]").astype(np.int64)
         log, user_ids, _ = log_of(

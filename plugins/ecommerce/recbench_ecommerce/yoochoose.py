@@ -8,7 +8,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, given_split
-from recbench_ecommerce.tables import table
 
 FOLDER = (
     "https://raw.githubusercontent.com/rn5l/session-rec/02cf50705942f13a7f7ad77b0816403fb88df0f5/data/rsc15/prepared"
@@ -54,7 +53,7 @@ class Yoochoose100k(DatasetSource):
 
         session-rec's own validation file lacks what its training has not seen; the board's candidates see to that.
         """
-        full, train, test = (table(self, name) for name in (FULL, TRAIN, TEST))
+        full, train, test = (self.table(name, sep="\t", quoting=3) for name in (FULL, TRAIN, TEST))
         part = np.r_[~full["SessionId"].isin(train["SessionId"]), np.full(len(test), 2)].astype(np.int8)
         time = np.r_[full["Time"], test["Time"]].astype(np.int64)  # whole seconds: the fractions order few clicks
         session, item = (np.r_[full[name], test[name]] for name in ("SessionId", "ItemId"))

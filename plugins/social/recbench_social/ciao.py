@@ -8,7 +8,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, time_split
-from recbench_social.tables import table
 
 RATINGS, TRUST = "rating.txt", "trust.txt"
 FOLDER = "https://raw.githubusercontent.com/yangjiera/LibMF/c8b9b861fa902c99e4764f7408e2881dd7c39399/dataset/Ciao"
@@ -53,8 +52,8 @@ class Ciao(DatasetSource):
     def load(self) -> Dataset:
         """Read ratings and trust; how helpful others found a review came after it and is left out."""
         columns = ("user", "item", "category", "rating", "helpfulness", "time")
-        ratings = table(self, RATINGS, columns, sep=r"\s+", dtype="float64")
-        trust = table(self, TRUST, ("user", "friend"), sep=r"\s+", dtype="float64")
+        ratings = self.table(RATINGS, columns, sep=r"\s+", dtype="float64")
+        trust = self.table(TRUST, ("user", "friend"), sep=r"\s+", dtype="float64")
         with self.reading(RATINGS):
             ratings = _whole(ratings)
             log, user_ids, item_ids = log_of(

@@ -14,7 +14,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, time_split
-from recbench_social.tables import table
 
 LOG, ARTICLES = "users_interactions.csv.zip", "shared_articles.csv"
 BEHAVIORS = {"VIEW": "view", "LIKE": "like", "BOOKMARK": "bookmark", "COMMENT CREATED": "comment", "FOLLOW": "follow"}
@@ -70,7 +69,7 @@ class Deskdrop(DatasetSource):
 
     def load(self) -> Dataset:
         """Read the log and, where it is at hand, the articles; agent, region and country of a reader are not read."""
-        log = table(self, LOG, member="users_interactions.csv", usecols=list(KEPT), dtype=KEPT)
+        log = self.table(LOG, member="users_interactions.csv", usecols=list(KEPT), dtype=KEPT)
         with self.reading(LOG):
             unknown = set(log["eventType"]) - set(BEHAVIORS)
             if unknown:
@@ -95,7 +94,7 @@ class Deskdrop(DatasetSource):
     def _articles(self, item_ids: np.ndarray) -> Any:
         """Title, text and language of each article; an article that was taken down later keeps what was shared."""
         wanted = ["eventType", "contentId", "title", "text", "lang"]
-        rows = table(self, ARTICLES, usecols=wanted, dtype={"contentId": "int64"})
+        rows = self.table(ARTICLES, usecols=wanted, dtype={"contentId": "int64"})
         with self.reading(ARTICLES):
             rows = rows.sort_values("eventType", ascending=False, kind="stable")  # shared before removed
             found = rows.drop_duplicates("contentId").set_index("contentId").reindex(item_ids).reset_index(drop=True)

@@ -10,7 +10,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
 from recbench.protocols import random_pairs
-from recbench_social.tables import table
 
 LOG, ARTICLES = "user-item-interactions.csv", "articles_community.csv"
 WHEEL = "recommender-ibmws==0.1.3"
@@ -45,7 +44,7 @@ class IbmWatsonCommunity(DatasetSource):
 
     def load(self) -> Dataset:
         """Read the readings and the articles; ids are written 1430.0, rows without a reader are dropped and counted."""
-        rows = table(self, LOG, usecols=["article_id", "title", "email"])
+        rows = self.table(LOG, usecols=["article_id", "title", "email"])
         kept = rows.dropna(subset=["email"])
         with self.reading(LOG):
             article = kept["article_id"].astype("int64").to_numpy()
@@ -69,7 +68,7 @@ class IbmWatsonCommunity(DatasetSource):
         The 614 never read are left out: no event can ever answer for them, in no split, so as candidates they would
         only dilute coverage and punish whoever recommends by text. Of an article listed twice the first row counts.
         """
-        rows = table(self, ARTICLES, usecols=["article_id", "doc_description", "doc_body"])
+        rows = self.table(ARTICLES, usecols=["article_id", "doc_description", "doc_body"])
         with self.reading(ARTICLES):
             found = rows.drop_duplicates("article_id").set_index("article_id").reindex(title.index).fillna("")
             text = title + "\n" + found["doc_description"] + "\n" + found["doc_body"]

@@ -11,7 +11,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import given_split, random_pairs
-from recbench_social.tables import table
 
 TERMS = "made available for non-commercial use; cite HetRec 2011 and last.fm"
 CITATION = "Cantador, Brusilovsky, Kuflik, HetRec 2011, RecSys 2011"
@@ -66,7 +65,7 @@ class LastFm2k(DatasetSource):
 
     def load(self) -> Dataset:
         """Read listens and tags as two behaviours, friends, names, and the graph that KGCN linked to the artists."""
-        listens, tagged = (table(self, name, sep="\t", dtype="int64") for name in (LISTENS, TAGGED))
+        listens, tagged = (self.table(name, sep="\t", dtype="int64") for name in (LISTENS, TAGGED))
         log, user_ids, item_ids = log_of(
             np.r_[listens["userID"], tagged["userID"]],
             np.r_[listens["artistID"], tagged["artistID"]],
@@ -81,8 +80,8 @@ class LastFm2k(DatasetSource):
             user_ids,
             item_ids,
             self._artists(item_ids, tagged),
-            knowledge=table(self, TRIPLES, ("head", "relation", "tail"), sep="\t", dtype="str"),
-            social=table(self, FRIENDS, sep="\t", dtype="int64").set_axis(["user", "friend"], axis=1),
+            knowledge=self.table(TRIPLES, ("head", "relation", "tail"), sep="\t", dtype="str"),
+            social=self.table(FRIENDS, sep="\t", dtype="int64").set_axis(["user", "friend"], axis=1),
             checksum=self.checksum(),
             cleaning={"listens": len(listens), "tags": len(tagged), "dates_of_tags_dropped": len(tagged)},
         )
@@ -92,9 +91,9 @@ class LastFm2k(DatasetSource):
 
         The tags are UTF-8 here, eight of them with a letter that was lost before this copy was made.
         """
-        artists = table(self, ARTISTS, sep="\t", quoting=3, usecols=["id", "name"]).set_index("id")
-        words = table(self, TAGS, sep="\t", quoting=3).set_index("tagID")["tagValue"]
-        entity = table(self, ENTITIES, ("item", "entity"), sep="\t", dtype="str")
+        artists = self.table(ARTISTS, sep="\t", quoting=3, usecols=["id", "name"]).set_index("id")
+        words = self.table(TAGS, sep="\t", quoting=3).set_index("tagID")["tagValue"]
+        entity = self.table(ENTITIES, ("item", "entity"), sep="\t", dtype="str")
         users = tagged.groupby(["artistID", "tagID"], as_index=False)["userID"].nunique()
         shared = users[users["userID"] >= TAGGERS].sort_values(["artistID", "userID"], ascending=False, kind="stable")
         tags = words.reindex(shared["tagID"]).groupby(shared["artistID"].to_numpy()).agg("|".join)
@@ -147,7 +146,7 @@ class LastFmLightGcn(DatasetSource):
     def load(self) -> Dataset:
         """Read both parts over the published universe, users and items without an event included; ids count from 1."""
         train, test = (
-            table(self, name, ("user", "item", "count"), sep="\t", dtype="int64") for name in ("data1.txt", "test1.txt")
+            self.table(name, ("user", "item", "count"), sep="\t", dtype="int64") for name in ("data1.txt", "test1.txt")
         )
         # RandomState's stream is frozen for good, that of newer generators is not: the part must never move.
         drawn = np.random.RandomState(1).random_sample(len(train)) < 0.1
@@ -168,7 +167,7 @@ class LastFmLightGcn(DatasetSource):
             log,
             np.arange(1, N_USERS + 1),
             np.arange(1, N_ITEMS + 1),
-            social=table(self, "trustnetwork.txt", ("user", "friend"), sep="\t", dtype="int64"),
+            social=self.table("trustnetwork.txt", ("user", "friend"), sep="\t", dtype="int64"),
             part=part,
             checksum=self.checksum(),
             cleaning={"rows": len(user), "training_rows_drawn_for_validation": int(drawn.sum())},

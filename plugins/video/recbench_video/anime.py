@@ -11,7 +11,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
 from recbench.protocols import random_pairs
-from recbench_video.tables import table
 
 ARCHIVE = "anime.zip"
 
@@ -43,7 +42,7 @@ class Anime(DatasetSource):
     def load(self) -> Dataset:
         """Read what was watched and rated, and the titles."""
         watched, rated = (
-            table(self, ARCHIVE, member=f"anime/anime_{name}.dat", sep="\t", dtype="int64")
+            self.table(ARCHIVE, member=f"anime/anime_{name}.dat", sep="\t", dtype="int64")
             for name in ("history", "ratings")
         )
         log, user_ids, item_ids = log_of(
@@ -59,7 +58,7 @@ class Anime(DatasetSource):
     def _titles(self, item_ids: np.ndarray) -> Any:
         """Title, type, genres joined by | as category, and all of it as text; names hold HTML entities in the file."""
         names = ["anime_ids", "name", "genre", "type"]
-        rows = table(self, ARCHIVE, member="anime/anime_info.dat", sep="\t", quoting=3, usecols=names)
+        rows = self.table(ARCHIVE, member="anime/anime_info.dat", sep="\t", quoting=3, usecols=names)
         found = rows.set_index("anime_ids").reindex(item_ids).fillna("").reset_index(drop=True)
         title = found["name"].map(html.unescape)
         text = (title + " " + found["type"] + " " + found["genre"]).str.strip()

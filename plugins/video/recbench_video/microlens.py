@@ -6,7 +6,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
-from recbench_video.tables import table
 
 PAIRS, TITLES = "MicroLens-50k_pairs.tsv", "MicroLens-50k_titles.csv"
 FOLDER = "https://raw.githubusercontent.com/muhhpu/MUSER/9fd8eed0/data/microlens"
@@ -38,7 +37,7 @@ class MicroLens50k(DatasetSource):
         """Read the sequences and the captions; what stands behind each # of a caption is a hashtag."""
         with self.reading(PAIRS):
             log, user_ids, item_ids = from_sequences(self.content(PAIRS).decode())
-        titles = table(self, TITLES, dtype={"item": "int64"})
+        titles = self.table(TITLES, dtype={"item": "int64"})
         with self.reading(TITLES):
             caption = titles.set_index("item")["title"].reindex(item_ids).fillna("").reset_index(drop=True)
             items = caption.str.strip().to_frame("text").assign(tags=[_hashtags(words) for words in caption])

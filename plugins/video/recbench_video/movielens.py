@@ -11,7 +11,6 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
 from recbench.protocols import NEXT_METRICS, leave_last_out, time_split
-from recbench_video.tables import table
 
 TERMS = "research use with acknowledgement; no redistribution without permission, no commercial use (GroupLens)"
 CITATION = "Harper and Konstan, The MovieLens Datasets, TiiS 2015"
@@ -104,5 +103,5 @@ class MovieLens100k(DatasetSource):
 
     def _table(self, ending: str) -> Any:
         """A file of the folder; its header names a column user_id:token, user_id here."""
-        frame = table(self, f"recbole/ml-100k.{ending}", sep="\t", quoting=3)
+        frame = self.table(f"recbole/ml-100k.{ending}", sep="\t", quoting=3)
         return frame.rename(columns=lambda name: name.split(":")[0])

@@ -14,7 +14,6 @@ from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
 from recbench.protocols import leave_last_out
 from recbench_video.movielens import CITATION, TERMS, films, ratings_log
-from recbench_video.tables import table
 
 ORIGINAL = "grouplens.org/datasets/movielens/1m"
 ORDER, RATINGS, MOVIES = "sequences.txt", "ratings.dat", "movies.dat"
@@ -45,7 +44,7 @@ class MovieLens1m(DatasetSource):
         """Read the sequences, and the films under their original ids."""
         with self.reading(ORDER):
             log, user_ids, sequence_ids = from_sequences(self.content(ORDER).decode())
-        original = table(self, "items.txt", ("sequence", "original"), sep=" ", dtype="int64").set_index("sequence")
+        original = self.table("items.txt", ("sequence", "original"), sep=" ", dtype="int64").set_index("sequence")
         item_ids = original["original"].reindex(sequence_ids).to_numpy()
         return Dataset(self.info, log, user_ids, item_ids, _films(self, item_ids), checksum=self.checksum())
 
@@ -82,7 +81,7 @@ class MovieLens1mOriginal(DatasetSource):
     def load(self) -> Dataset:
         """Read ratings, films and users; RecbenchError where a line is broken, a rating or a time impossible."""
         columns = ("user", "item", "stars", "time")
-        ratings = table(self, RATINGS, columns, sep="::", dtype="int64")
+        ratings = self.table(RATINGS, columns, sep="::", dtype="int64")
         with self.reading(RATINGS):
             if not ratings["time"].between(EARLIEST, LATEST - 1).all():
                 raise ValueError("a time lies outside 1900 to 2262")
@@ -113,7 +112,7 @@ def _films(source: DatasetSource, item_ids: np.ndarray) -> Any:
 def _text(source: DatasetSource, name: str, columns: tuple[str, ...]) -> Any:
     """A Latin-1 file as text; RecbenchError where a line lacks a field."""
     options = {"encoding": "latin-1", "quoting": 3, "dtype": "str", "keep_default_na": False, "na_values": [""]}
-    frame = table(source, name, columns, sep="::", **options)
+    frame = source.table(name, columns, sep="::", **options)
     with source.reading(name):
         if frame.isna().any(axis=None):
             raise ValueError(f"a line holds fewer than {len(columns)} fields")
