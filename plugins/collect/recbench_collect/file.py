@@ -68,12 +68,16 @@ class File(DatasetSource):
         from recbench.reading.roles import assign, told
         from recbench.reading.tables import blocks_of, names_of
         from recbench.reading.typed import kind_of
+        from recbench.streaming import is_large
+        from recbench_collect.large import streamed
 
         params, layout, digest = self.params, self._layout(), hashlib.sha256()
         paths = self._events()
         self._say_left_out()
         found, guessed = assign(names_of(paths[0], layout), {role: getattr(params, role) for role in ROLES})
         self._say(told(found, guessed))
+        if is_large(paths):
+            return streamed(self.info, params, paths, found)
         wanted = {role: (column, kind_of(role, params)) for role, column in found.items()}
         quarantine = self._quarantine("")
         cleaned = clean(blocks_of(paths, wanted, layout, quarantine, digest), params, quarantine)
