@@ -8,7 +8,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parent.parent
 START = "python -m recbench "
-SHOWN = ("list", "show")  # are run as they stand
+SHOWN = ("list", "show", "data")  # are run as they stand
 
 
 def commands(page: str) -> list[str]:
@@ -30,12 +30,14 @@ def test_the_readme_shows_how_to_begin():
     assert "model=transformer data=ecommerce" in commands("README.md")
 
 
-@pytest.mark.parametrize("command", commands("README.md"))
+@pytest.mark.parametrize("command", [*commands("README.md"), *commands("docs/own-data.md")])
 def test_a_command_of_the_readme_is_understood(quickly, tmp_path, command):
     """Runs are composed and not carried out; the conformance kit has its own tests."""
     words = shlex.split(command)
     if words[0] == "check":
         calls = [["show", *words[1:]]]
+    elif words[:2] == ["data", "show"]:  # the data are not at hand here; what is shown of them has tests of its own
+        calls = [["show", f"data={words[2]}"]]
     elif words[0] in (*SHOWN, "new-plugin"):
         calls = [words]
     else:
