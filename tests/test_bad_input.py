@@ -133,9 +133,9 @@ def test_a_full_disk_leaves_no_entry(quickly, sizes, tmp_path, where):
 @pytest.mark.parametrize(("name", "content", "fragments"), [
     ("Beauty.txt.gz", "cut", ("Beauty.txt.gz", "cannot be read", "restore")),
     ("Beauty.txt.gz", b"no gzip at all", ("Beauty.txt.gz", "cannot be read")),
-    ("Beauty.txt.gz", gzip.compress(b""), ("Beauty.txt.gz",)),
-    ("Beauty.txt.gz", gzip.compress(b"1 2 3 4 5\n\n2 3 4 5 6\n"), ("Beauty.txt.gz",)),
-    ("Beauty.txt.gz", gzip.compress(b"1 2 x 4 5\n"), ("Beauty.txt.gz", "whole numbers", "x")),
+    ("Beauty.txt.gz", gzip.compress(b"", mtime=0), ("Beauty.txt.gz",)),
+    ("Beauty.txt.gz", gzip.compress(b"1 2 3 4 5\n\n2 3 4 5 6\n", mtime=0), ("Beauty.txt.gz",)),
+    ("Beauty.txt.gz", gzip.compress(b"1 2 x 4 5\n", mtime=0), ("Beauty.txt.gz", "whole numbers", "x")),
     ("Beauty_item2attributes.json", b'{"1": [1, 2', ("Beauty_item2attributes.json",)),
     ("Beauty_item2attributes.json", None, ("Beauty_item2attributes.json", "not found")),
 ], ids=["cut", "no gzip", "empty", "blank line", "word", "cut json", "no json"])  # fmt: skip
