@@ -44,7 +44,9 @@ def _list(words: list[str]) -> int:
         print("\nOther names")
         show.pairs(found.notes)
     if any(row["events"] == "-" for rows in found.sizes.values() for row in rows):
-        print("\n- : not loaded yet; python -m recbench data list load=true loads every data set that is at hand")
+        print(
+            "\n- : depends on your files or parameters; python -m recbench data list load=true loads every data set that is at hand"
+        )
     return 0
 
 
