@@ -152,7 +152,7 @@ def test_what_ties_with_a_target_cannot_tell_of_it() -> None:
         model = Transformer(SMALL)
         model.fit(Dataset(info, given, np.arange(USERS), np.arange(ITEMS)), Context(seed=1))
         losses.append(model.curve[-1][2])
-    assert losses[0] > 0.9 * np.log(ITEMS) > 1.2 * losses[1]
+    assert losses[0] > 0.85 * np.log(ITEMS) > 1.2 * losses[1]  # memory of users, not of baskets, is all there is
 
 
 def test_chunked_softmax_is_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:

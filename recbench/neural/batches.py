@@ -10,7 +10,7 @@ Letters: W windows, B batch, L length, E events, Q queries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from recbench.data import Interactions, Ragged
+from recbench.data import Interactions, Queries, Ragged
 
 POOL = 16  # batches that are sorted by length together: length and chance both keep a say in the order
 
 
 class Batch(NamedTuple):
     """Padded at the right. `asked_BL`: the position at which each target is asked; `mask_BL`: targets that count in the
-    loss; `last_B`: the last real position.
+    loss; `last_B`: the last real position. `times_BL`, `behaviors_BL`: of the events read, the start token having the
+    time of the first event and behaviour 0; `target_times_BL`, `target_behaviors_BL`: of the targets. These four are
+    None unless the network reads them; in a question only the time of the last target, the moment of asking, is real.
     """
 
     items_BL: Tensor
@@ -34,17 +36,35 @@ class Batch(NamedTuple):
     asked_BL: Tensor
     mask_BL: Tensor
     last_B: Tensor
+    times_BL: Tensor | None = None
+    target_times_BL: Tensor | None = None
+    behaviors_BL: Tensor | None = None
+    target_behaviors_BL: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        return Batch(*(None if column is None else column.to(device) for column in self))  # type: ignore[arg-type]
 
 
 class Windows(Dataset):
     """Histories cut into pieces from their end, so that only a user's first piece is short.
 
-    `new_only`: only a user's first event with an item counts; pieces in which nothing counts are left out.
+    `new_only`: only a user's first event with an item counts; pieces in which nothing counts are left out. `reads`:
+    "times" and "behaviors" where batches are to hold them.
     """
 
-    def __init__(self, log: Interactions, max_length: int, new_only: bool, since: int | None = None) -> None:
+    def __init__(
+        self,
+        log: Interactions,
+        max_length: int,
+        new_only: bool,
+        since: int | None = None,
+        reads: Collection[str] = (),
+    ) -> None:
         order, starts = log.by_user()
         self.items = log.item[order].astype(np.int64)
+        self.times = log.time[order] if "times" in reads else None
+        self.behaviors = log.behavior[order].astype(np.int64) if "behaviors" in reads else None
         self.counts = first_events(log, order) if new_only else np.ones(len(order), bool)
         if since is not None:
             self.counts = self.counts & (log.time[order] >= since)
@@ -67,15 +87,34 @@ class Windows(Dataset):
 
     def __getitem__(self, rows: NDArray) -> Batch:
         """The batch of the windows `rows`, (B,)."""
-        windows = Ragged(self.items, self.start[rows], self.stop[rows])
-        longest = int(windows.lengths.max())
-        targets = windows.padded(longest, self.start_token)
-        items = np.concatenate([np.full((len(rows), 1), self.start_token), targets[:, :-1]], axis=1)
-        moment = Ragged(self.moment, windows.start, windows.stop).padded(longest, 0)
-        asked = np.maximum(moment - windows.start[:, None], 0)
-        mask = Ragged(self.counts, windows.start, windows.stop).padded(longest, False)
-        last = windows.lengths - 1
-        return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (items, targets, asked, mask, last)))
+        start_B1, stop_B1 = self.start[rows, None], self.stop[rows, None]
+        row_BL = start_B1 + np.arange((stop_B1 - start_B1).max())
+        real_BL = row_BL < stop_B1
+        row_BL = np.minimum(row_BL, stop_B1 - 1)
+        targets_BL = np.where(real_BL, self.items[row_BL], self.start_token)
+        asked_BL = np.where(real_BL, np.maximum(self.moment[row_BL] - start_B1, 0), 0)
+        mask_BL = self.counts[row_BL] & real_BL
+        start_token_B1 = np.full((len(rows), 1), self.start_token)
+        columns: list[NDArray | None] = [shifted(targets_BL, start_token_B1), targets_BL, asked_BL, mask_BL]
+        columns += [(stop_B1 - start_B1 - 1)[:, 0]]
+        for values, fill in ((self.times, None), (self.behaviors, 0)):
+            if values is None:
+                columns += [None, None]
+                continue
+            values_BL = values[row_BL]
+            columns += [shifted(values_BL, values_BL[:, :1] if fill is None else np.full((len(rows), 1), fill))]
+            columns += [values_BL]
+        return Batch(*(tensor(column) for column in columns))  # type: ignore[arg-type]
+
+
+def shifted(values_BL: NDArray, first_B1: NDArray) -> NDArray:
+    """(B, L) the values one place later, behind `first_B1`."""
+    return np.concatenate([first_B1, values_BL[:, :-1]], axis=1)
+
+
+def tensor(array: NDArray | None) -> Tensor | None:
+    """The array as a tensor, in memory of its own kind."""
+    return None if array is None else torch.from_numpy(np.ascontiguousarray(array))
 
 
 class Buckets(Sampler):
@@ -118,12 +157,26 @@ def first_events(log: Interactions, order: NDArray) -> NDArray:
     return first
 
 
-def question(histories: Ragged, max_length: int, start_token: int) -> Batch:
+def question(queries: Queries, max_length: int, reads: Collection[str] = ()) -> Batch:
     """The batch that asks what follows each history, (Q,) rows; an empty one is the start token alone."""
-    cut = histories.last(max_length)
-    longest = int(cut.lengths.max(initial=0))
-    items = np.full((len(cut), longest + 1), start_token, np.int64)
-    items[:, 1:] = cut.padded(longest, start_token)
-    tensor = torch.from_numpy(items)
-    nothing = torch.zeros_like(tensor)
-    return Batch(tensor, tensor, nothing, nothing.bool(), torch.from_numpy(cut.lengths))
+    cut = queries.items.last(max_length)
+    longest, start_token = int(cut.lengths.max(initial=0)), queries.n_items
+
+    def read(values: Ragged, fill: int) -> NDArray:
+        values_QL = np.full((len(cut), longest + 1), fill, np.int64)
+        values_QL[:, 1:] = values.last(max_length).padded(longest, fill)
+        return values_QL
+
+    items_QL = read(queries.items, start_token)
+    nothing_QL = np.zeros_like(items_QL)
+    columns: list[NDArray | None] = [items_QL, items_QL, nothing_QL, nothing_QL.astype(bool), cut.lengths]
+    if "times" in reads:
+        times_QL, asked_QL = read(queries.times, 0), np.repeat(queries.time[:, None], longest + 1, axis=1)
+        behind_QL = np.arange(longest + 1) > cut.lengths[:, None]
+        times_QL = np.where(behind_QL, asked_QL, times_QL)
+        times_QL[:, 0] = times_QL[:, 1] if longest else queries.time
+        columns += [times_QL, asked_QL]
+    else:
+        columns += [None, None]
+    columns += [read(queries.behaviors, 0), nothing_QL] if "behaviors" in reads else [None, None]
+    return Batch(*(tensor(column) for column in columns))  # type: ignore[arg-type]

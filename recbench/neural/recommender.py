@@ -19,9 +19,10 @@ from recbench.model import Context, Recommender
 from recbench.neural.choices import TrainParams
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
     from recbench.dataset import Dataset
+    from recbench.neural.network import Network
 
 CHUNK = 512  # queries encoded at once
 
@@ -36,13 +37,16 @@ class TorchRecommender(Recommender):
     Params = TrainParams
     net: Any = None
     n_items: int = 0
+    facts: dict[str, Any] = {}
     stopped_by: str = ""
     curve: list[list[float]] = []
 
     @abstractmethod
-    def network(self, train: Dataset) -> nn.Module:
-        """A module with `encode(batch) -> (B, L, D)`, whose position p knows the p events before it and no more, and
-        `item_weights() -> (I, D)`. May read `train.n_items` alone: on loading there is nothing else.
+    def network(self, train: Dataset) -> Network:
+        """The untrained `recbench.neural.network.Network`.
+
+        On loading, `train` has `n_items` and nothing else. What else the shape of the network depends on goes into
+        `self.facts`, a dict that JSON can hold, where `train` is whole; it is saved, and there again on loading.
         """
 
     def fit(self, train: Dataset, context: Context) -> None:
@@ -53,7 +57,7 @@ class TorchRecommender(Recommender):
 
         torch.set_num_threads(context.threads)
         torch.manual_seed(context.seed)
-        self.n_items = train.n_items
+        self.n_items, self.facts = train.n_items, {}
         self.net = self.network(train)
         self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
         train_network(self, train, context)
@@ -65,11 +69,25 @@ class TorchRecommender(Recommender):
             return None
         return int(train.interactions.time[-1]) - round(days * 86400)
 
+    def item_shares(self, train: Dataset) -> Tensor | None:
+        """(I,) float32 each item's share of the distinct (user, item) pairs among the targets, one added to each count;
+        None where a model is being loaded."""
+        import torch
+
+        log = getattr(train, "interactions", None)
+        if log is None:
+            return None
+        since = self.targets_since(train)
+        log = log if since is None else log.where(log.time >= since)
+        pairs = np.unique(log.user.astype(np.int64) * train.n_items + log.item)
+        counts_I = np.bincount(pairs % train.n_items, minlength=train.n_items) + 1.0
+        return torch.from_numpy((counts_I / counts_I.sum()).astype(np.float32))
+
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the newest max_length items of each history; an empty one scores by the start token."""
         import torch
 
-        from recbench.neural.batches import Batch, question
+        from recbench.neural.batches import question
 
         scores_QI = np.empty((len(queries), self.n_items), np.float32)
         order = np.argsort(queries.items.lengths, kind="stable")
@@ -77,14 +95,12 @@ class TorchRecommender(Recommender):
         training = self.net.training
         self.net.eval()
         with torch.no_grad():
-            weights_DI = self.net.item_weights().float().T
+            weights_ID, bias_I = self.net.item_vectors().float(), self.net.item_bias
             for at in range(0, len(order), CHUNK):
                 rows = order[at : at + CHUNK]
-                asked = question(queries.items.take(rows), self.params.max_length, self.n_items)
-                batch = Batch(*(tensor.to(device) for tensor in asked))
-                states_BLD = self.net.encode(batch)
-                last_BD = states_BLD[torch.arange(len(rows), device=device), batch.last_B].float()
-                scores_QI[rows] = (last_BD @ weights_DI).cpu().numpy()
+                asked = question(queries.take(rows), self.params.max_length, self.net.reads)
+                scores_BI = self.net.last(asked.to(device)).float() @ weights_ID.T
+                scores_QI[rows] = (scores_BI if bias_I is None else scores_BI + bias_I).cpu().numpy()
         self.net.train(training)
         return scores_QI
 
@@ -96,6 +112,7 @@ class TorchRecommender(Recommender):
         weights = {name: value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
         save_file(weights, folder / "weights.safetensors")
         facts = {"n_items": self.n_items, "chosen_epochs": self.chosen_epochs, "stopped_by": self.stopped_by}
+        facts["facts"] = self.facts
         (folder / "model.json").write_text(json.dumps(facts, indent=2))
         (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
 

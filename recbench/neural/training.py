@@ -3,7 +3,7 @@
 Nothing random outlives a step: the order of batches comes from (seed, epoch), dropout and negatives from (seed, step).
 So a checkpoint of weights, optimizer and counters is the whole state, and a killed run ends as an unbroken one would.
 
-Letters: B batch, L length, D width, P positions that count.
+Letters: I items.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from torch import Tensor
 
 from recbench.errors import RecbenchError
 from recbench.neural.batches import Batch, Windows, loader
-from recbench.neural.choices import SMALL_CATALOGUE, TrainParams
-from recbench.neural.losses import full_softmax, sampled_softmax
+from recbench.neural.choices import TrainParams
+from recbench.neural.losses import loss_of
+from recbench.neural.network import Network
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -47,26 +48,15 @@ class Halt(Exception):
 class Steps(pl.LightningModule):
     """One optimisation step: the loss over the positions that count."""
 
-    def __init__(self, network: Any, params: TrainParams, n_items: int, n_steps: int) -> None:
+    share_I: Tensor | None
+
+    def __init__(self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int) -> None:
         super().__init__()
         self.network, self.params, self.n_steps = network, params, n_steps
-        self.loss = params.loss if params.loss != "auto" else "softmax" if n_items <= SMALL_CATALOGUE else "sampled"
+        self.register_buffer("share_I", share_I, persistent=False)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        states_BLD = self.network.encode(batch)
-        flat_P = batch.mask_BL.flatten().nonzero().squeeze(1)
-        length = batch.mask_BL.shape[1]
-        asked_P = flat_P - flat_P % length + batch.asked_BL.flatten()[flat_P]
-        hidden_PD, target_P = states_BLD.flatten(0, 1).index_select(0, asked_P), batch.targets_BL.flatten()[flat_P]
-        if self.loss == "softmax":
-            return full_softmax(hidden_PD, target_P, self.network.item_weights())
-        return sampled_softmax(
-            hidden_PD,
-            target_P,
-            self.network.item_weights(),
-            self.params.negatives,
-            getattr(self.network, "prior_I", None),
-        )
+        return loss_of(self.network.asked(batch), self.network, self.params, self.share_I)
 
     def configure_optimizers(self) -> Any:
         p = self.params
@@ -192,14 +182,15 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     if {"cuda": torch.cuda, "mps": torch.mps}.get(context.device, torch.cpu).is_available() is False:
         raise RecbenchError(f"trainer.device={context.device} is not available on this machine; use trainer.device=cpu")
     new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
-    windows = Windows(train.interactions, params.max_length, new_only, model.targets_since(train))
+    since, reads = model.targets_since(train), model.net.reads
+    windows = Windows(train.interactions, params.max_length, new_only, since, reads)
     model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
     if not len(windows):
         return
     batches = loader(windows, params.batch_size, context.seed)
     epochs = params.epochs if context.evaluate is not None or context.epochs is None else context.epochs
     watch = Watch(model, context, batches.sampler)
-    steps = Steps(model.net, params, train.n_items, epochs * len(batches))
+    steps = Steps(model.net, params, model.item_shares(train), epochs * len(batches))
     path = context.folder / LAST if context.folder is not None else None
     resume = str(path) if context.resume and path is not None and path.is_file() else None
     with quiet(), first_ctrl_c(watch):

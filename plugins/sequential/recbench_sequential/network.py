@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.network import Network
+
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
     from recbench_sequential.transformer import TransformerParams
@@ -38,13 +40,11 @@ class Block(nn.Module):
         return x_BLD + self.drop(self.narrow(F.gelu(self.wide(self.norm2(x_BLD)))))
 
 
-class Network(nn.Module):
+class CausalTransformer(Network):
     """Item number I is the start token, which also pads: its row stands apart so that `items` is the tied table."""
 
-    def __init__(self, n_items: int, params: TransformerParams, prior_I: Tensor | None = None) -> None:
+    def __init__(self, n_items: int, params: TransformerParams, share_I: Tensor | None = None) -> None:
         super().__init__()
-        prior_I = torch.full((n_items,), 1 / n_items) if prior_I is None else prior_I
-        self.register_buffer("prior_I", prior_I)
         self.items = nn.Embedding(n_items, params.dim)
         self.positions = nn.Embedding(params.max_length + 1, params.dim)
         self.start = nn.Parameter(torch.empty(params.dim))
@@ -56,19 +56,16 @@ class Network(nn.Module):
                 nn.init.normal_(weight, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
-        # Starting at each item's log share, the untrained network ranks by popularity; training adds the person.
-        self.item_bias = nn.Parameter((prior_I * n_items).log())
+        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
+            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
+            self.item_bias = nn.Parameter((share_I * n_items).log())
 
     def encode(self, batch: Batch) -> Tensor:
-        """(B, L, D + 1): position p knows the start token and p events; the last column, 1, meets a bias."""
+        """(B, L, D): position p knows the start token and p events."""
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
         x_BLD = torch.where(special_BL1, self.start, self.items(batch.items_BL.clamp(max=n_items - 1)))
         x_BLD = self.drop(x_BLD + self.positions.weight[: batch.items_BL.shape[1]])
         for block in self.blocks:
             x_BLD = block(x_BLD)
-        return F.pad(self.norm(x_BLD), (0, 1), value=1.0)
-
-    def item_weights(self) -> Tensor:
-        """(I, D + 1): the table the states are compared with, and each item's bias."""
-        return torch.cat([self.items.weight, self.item_bias.unsqueeze(1)], dim=1)
+        return self.norm(x_BLD)

@@ -1,0 +1,56 @@
+"""What the trainer and the answers need of a network, and what most networks of items share.
+
+Letters: B batch, L length, D width, I items, N chosen items, P positions that count.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recbench.neural.batches import Batch
+
+
+class Asked(NamedTuple):
+    """What the loss compares: states with the items that came next. `extra`: a further loss, already weighted."""
+
+    states_PD: Tensor
+    target_P: Tensor
+    extra: Tensor | None = None
+
+
+class Network(nn.Module):
+    """Base of the networks: `encode` is theirs, the rest has a default.
+
+    `reads`: the fields of a `Batch` beyond items that `encode` looks at; others are left out of the batches.
+    """
+
+    reads: tuple[str, ...] = ()
+    items: nn.Embedding
+    item_bias: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("item_bias", None)
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(B, L, D): position p knows the start token and the p events before it, and no more."""
+        raise NotImplementedError
+
+    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
+        """(N, D) what states are compared with by dot product: of the items given, of all (I, D) where none are."""
+        return self.items.weight if item_N is None else nn.functional.embedding(item_N, self.items.weight)
+
+    def asked(self, batch: Batch) -> Asked:
+        """The states and targets of a training batch: every event that counts, at the position that may know of it."""
+        states_BLD = self.encode(batch)
+        flat_P = batch.mask_BL.flatten().nonzero().squeeze(1)
+        length = batch.mask_BL.shape[1]
+        asked_P = flat_P - flat_P % length + batch.asked_BL.flatten()[flat_P]
+        return Asked(states_BLD.flatten(0, 1).index_select(0, asked_P), batch.targets_BL.flatten()[flat_P])
+
+    def last(self, batch: Batch) -> Tensor:
+        """(B, D) the state that answers what follows each history."""
+        return self.encode(batch)[torch.arange(len(batch.last_B), device=batch.last_B.device), batch.last_B]
