@@ -4,7 +4,7 @@ PLUGINS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.t
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint types contracts check bars wheels clean
+.PHONY: help install test lint types contracts check slow bars wheels clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ contracts: ## who may import whom (.importlinter)
 
 check: lint types contracts test ## all of the above: what must pass before a change goes in
 
-bars: ## the tests that train to a level; minutes, needs the data (RECBENCH_DATA_DIR)
+slow: ## the tests that train to a level; minutes, needs the data (RECBENCH_DATA_DIR)
 	$(PYTHON) -m pytest -m slow
+
+bars: $(if $(ROW),,slow) ## published tables reproduced, hours; ROW=NAME SEED=N for one run: stored and resumable, docs/published.md
+	$(PYTHON) benchmarks/bars.py $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED))
 
 wheels: ## wheel and source archive of core and of every plugin, into dist/
 	@for package in . $(PLUGINS); do $(PYTHON) -m build --outdir dist $$package || exit 1; done

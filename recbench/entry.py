@@ -51,6 +51,7 @@ class Entry:
     date: str
     tuning: list[Any] = field(default_factory=list)
     cleaning: dict[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0  # of fitting and selection, interrupted beginnings included; 0: not measured
     schema: int = SCHEMA
 
     def to_json(self) -> str:

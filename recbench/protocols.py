@@ -50,6 +50,12 @@ def leave_last_out(name: str, data: str, **fields: Any) -> Board:
     return _board(name, data, NEXT_METRICS, fixed | {"meaning": meaning} | fields)
 
 
+def published(name: str, data: str, **fields: Any) -> Board:
+    """`leave_last_out` with nothing fitted on the validation item: the strict reading of the published tables."""
+    meaning = "Leave-last-out as published tables have it: the validation item is selected on and read, never fitted."
+    return leave_last_out(name, data, **{"fit_on": "train", "meaning": meaning} | fields)
+
+
 def random_pairs(name: str, data: str, **fields: Any) -> Board:
     """A tenth of each user's pairs for test, a tenth for selection, drawn by lot: all that data without any order allow."""
     meaning = "Pairs held out by lot, for there is no order: says who likes what, not what comes next."

@@ -10,7 +10,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
-from recbench.protocols import leave_last_out
+from recbench.protocols import leave_last_out, published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ class AmazonBeauty(_OrderFile):
         ),
         SourceFile(NAMES, "81f4c85490088594bc3bb3a9e8760bfee46c53767cf2cf015edc6a5a7e17e19f", optional=True),
     )
-    boards = (leave_last_out("amazon-beauty", "amazon-beauty"),)
+    boards = (leave_last_out("amazon-beauty", "amazon-beauty"), published("amazon-beauty-published", "amazon-beauty"))
 
 
 class AmazonSports(_OrderFile):
@@ -104,4 +104,4 @@ class AmazonSports(_OrderFile):
         ),
         SourceFile(NAMES, "7b46c3c170cd94d8900f0a42ed5b3f85a08747c307101f8dd4b19c14242f385f", optional=True),
     )
-    boards = (leave_last_out("amazon-sports", "amazon-sports"),)
+    boards = (leave_last_out("amazon-sports", "amazon-sports"), published("amazon-sports-published", "amazon-sports"))

@@ -12,7 +12,7 @@ from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
-from recbench.protocols import leave_last_out
+from recbench.protocols import leave_last_out, published
 from recbench_video.movielens import CITATION, TERMS, films, ratings_log
 
 ORIGINAL = "grouplens.org/datasets/movielens/1m"
@@ -38,7 +38,7 @@ class MovieLens1m(DatasetSource):
         SourceFile("items.txt", "9ae42c23af0b0fe2f189b9d5acc6cf3936bffe1a9568390cf5d100c0c1b1fca1"),
         SourceFile(MOVIES, "0140fc2356357c1a851d0f52e893a1e4d3696df632c4141cea8d5bc3d621f0b9"),
     )
-    boards = (leave_last_out("ml-1m", "ml-1m"),)
+    boards = (leave_last_out("ml-1m", "ml-1m"), published("ml-1m-published", "ml-1m"))
 
     def load(self) -> Dataset:
         """Read the sequences, and the films under their original ids."""
