@@ -137,25 +137,49 @@ def _run(composed: Any, chosen: dict[str, str], words: list[str]) -> None:
     from pathlib import Path
 
     from recbench.config import plan_of, search_of, settings_of, space_of
-    from recbench.run import Surroundings, execute
+    from recbench.origin import keyed
+    from recbench.run import Surroundings
     from recbench.track import tracker
 
     (run, trainer), how = settings_of(composed), search_of(composed)
-    plan = plan_of(composed, chosen)
+    plan = keyed(plan_of(composed, chosen), Path(run.out))
+    if start := plan.model_params.get("init_from"):  # by its key, for a path is nobody else's business
+        words = [f"model.init_from={start}" if word.startswith("model.init_from=") else word for word in words]
     trackers = tracker(chosen["track"], **dict(composed.track or {}))
     command = shlex.join(["python", "-m", "recbench", *(["-m"] if how else []), *words])
     around = Surroundings(Path(run.out), trainer.cores, trainer.progress, run.resume, command, trackers)
     say = partial(print, flush=True)
     if how is None:
         say(f"recbench: model={plan.model} board={plan.board.name} seed={plan.seed} -> {around.out / plan.key}")
-        _finish(execute(plan, around), plan, run, trackers)
+        entry = _carried_out(plan, around, words)
+        if entry is not None:
+            _finish(entry, plan, run, trackers)
         return
     from recbench.tune import search
 
+    if plan.devices > 1:
+        raise RecbenchError(f"trainer.devices={plan.devices} is for one run, and a sweep tries many; leave one of them out")
     seeds = [plan.seed] if any(word.lstrip("+").startswith("seed=") for word in words) else plan.board.seeds
     space = space_of(chosen["model"], words, how.kind)
     for entry in search(plan, around, space, how.kind, how.trials, seeds, say):
         _finish(entry, plan, run, trackers)
+
+
+def _carried_out(plan: Any, around: Any, words: list[str]) -> Any:
+    """The entry of a run; None in a process that another one has started to assist it."""
+    from dataclasses import replace
+
+    from recbench.run import answering, assist, execute
+
+    if plan.devices == 1:
+        return execute(plan, around)
+    answering(plan)  # what it refuses is refused before processes are started
+    from recbench.neural.team import together
+
+    with together(plan.devices, plan.device, words) as team:
+        if team.number:
+            return assist(plan, replace(around, team=team, trackers=(), progress=False))
+        return execute(plan, replace(around, team=team))
 
 
 def _finish(entry: Any, plan: Any, run: Any, trackers: Any) -> None:

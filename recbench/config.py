@@ -263,6 +263,8 @@ def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
         precision=trainer.precision,
         device=trainer.device,
         max_minutes=trainer.max_minutes,
+        devices=trainer.devices,
+        compile=trainer.compile,
     )
 
 

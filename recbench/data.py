@@ -204,7 +204,8 @@ class Queries:
     before that moment, ragged and oldest first. `seen_allowed`: whether an item of the history may be recommended.
     `candidates`: (I,) bool, the items that may be recommended. `searches`: ragged row numbers into `context`, the
     events without an item that the user of each query had before that moment; what no row names is not to be read.
-    `item`: (Q,) int32, the item asked about, for the behavior and rating tasks only.
+    `item`: (Q,) int32, the item asked about, for the behavior and rating tasks only. `steps`: how many next items are
+    asked for in the order in which they come; 1 where the order of a list is its ranking.
     """
 
     user: NDArray
@@ -218,6 +219,7 @@ class Queries:
     context: ContextEvents | None = None
     searches: Ragged | None = None
     item: NDArray | None = None
+    steps: int = 1
 
     def __len__(self) -> int:
         return len(self.user)

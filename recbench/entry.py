@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbench.errors import RecbenchError, one_line
+from recbench.errors import RecbenchError, nearest, one_line
 
 SCHEMA = 1
 
@@ -68,6 +68,18 @@ class Entry:
         if entry.schema != SCHEMA:
             raise RecbenchError(f"{path} has schema {entry.schema}; this version reads {SCHEMA}")
         return entry
+
+
+def run_folder(run: str, runs: Path) -> Path:
+    """The folder of a finished run: of that key in `runs`, or `run` itself; RecbenchError where there is none."""
+    for folder in (runs / run, Path(run).expanduser()):
+        if (folder / "entry.json").is_file():
+            return folder
+    known = [path.parent.name for path in runs.glob("*/entry.json")]
+    raise RecbenchError(
+        f"{run} is neither the key of a finished run in {runs} nor the folder of one{nearest(run, known) or '.'} "
+        "A run is finished once its folder holds entry.json"
+    )
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:

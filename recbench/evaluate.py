@@ -1,12 +1,12 @@
 """From a fitted model and a holdout to scores with intervals; masking, top-k and ties are done here, once.
 
-Letters: Q queries, K list length, I items, T right answers of a chunk.
+Letters: Q queries, K list length, I items, T right answers of a chunk, N events of histories.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,12 @@ from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
 from recbench.metric import Metric, RankedLists
-from recbench.model import Recommender, mask, top_k
+from recbench.model import Recommender, Team
 from recbench.stats import bootstrap_intervals
+from recbench.topk import Recommendations, mask, top_k_and_tied
 
-CELLS_PER_CHUNK = 16_000_000  # float32 scores held at once: 64 MB
+CELLS_PER_CHUNK = 4_000_000  # float32 scores held at once, 16 MB: more would be fetched anew from the system each time
+LEAST_PER_CHUNK = 16  # queries asked at once however many items there are: fewer would read all item vectors each time
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,36 +36,57 @@ class Score:
     per_query: NDArray
 
 
-def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0) -> RankedLists:
+def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team = Team()) -> RankedLists:
     """The model's lists for every query of a ranking holdout, with the tie group of every position.
 
-    RecbenchError names the model where scores are not finite, have the wrong shape, or lists break the rules.
+    Where steps are asked for, a list is the answer as it stands, its first place the next step, whoever ranked it; a
+    model that tells no behaviours is taken to expect each user's usual one. RecbenchError names the model where scores
+    are not finite, have the wrong shape, or lists break the rules. The processes of a team share the queries out, and
+    each gets the lists of all.
     """
-    size = max(1, CELLS_PER_CHUNK // max(1, holdout.queries.n_items))
-    generative = type(model).recommend is not Recommender.recommend
+    size = max(LEAST_PER_CHUNK, CELLS_PER_CHUNK // max(1, holdout.queries.n_items))
+    order_Q = np.argsort(holdout.queries.items.lengths, kind="stable")  # long histories apart from short ones
+    shares = [order_Q[number :: team.size] for number in range(team.size)]
+    mine = shares[team.number]
+    asked = mine if len(mine) else order_Q[:1]  # no share is empty, or its columns would have no shape
     chunks = []
-    for first in range(0, len(holdout.queries), size):
-        rows = slice(first, first + size)
-        queries, truth = holdout.queries.take(rows), holdout.truth.take(rows)
-        try:
-            if generative:
-                chunks.append(_from_lists(model, queries, truth, k))
-            else:
-                scores_QI = mask(model.score(queries), queries)
-                chunks.append(_from_scores(scores_QI, truth, k, np.random.default_rng((seed, first))))
-        except RecbenchError as error:
-            raise RecbenchError(f"model {type(model).__name__}: {error}") from error
-    return RankedLists(*(np.concatenate(columns) for columns in zip(*chunks, strict=True)))
+    try:
+        with model.answering():
+            for first in range(0, len(asked), size):
+                rows = asked[first : first + size]
+                chunks.append(_ranked(model, holdout.take(rows), k, seed, rows))
+    except RecbenchError as error:
+        raise RecbenchError(f"model {type(model).__name__}: {error}") from error
+    answers = team.gather([np.concatenate(column)[: len(mine)] for column in zip(*chunks, strict=True)])
+    place_Q = np.argsort(np.concatenate(shares))
+    lists = RankedLists(*(np.concatenate(column)[place_Q] for column in zip(*answers, strict=True)))
+    if holdout.truth_behaviors is None:
+        return lists
+    steps = holdout.queries.steps
+    told_QS = holdout.truth_behaviors.padded(steps, -1)
+    return replace(lists, truth_QS=holdout.truth.padded(steps, -1), truth_behaviors_QS=told_QS)
 
 
-def _from_scores(scores_QI: NDArray, truth: Ragged, k: int, rng: np.random.Generator) -> tuple[NDArray, ...]:
+def _ranked(model: Recommender, holdout: Holdout, k: int, seed: int, query_Q: NDArray) -> tuple[NDArray, ...]:
+    """The lists of a chunk, whose queries have the numbers `query_Q`, as columns of `RankedLists`."""
+    queries, told_QK = holdout.queries, None
+    if type(model).recommend is not Recommender.recommend:
+        answer = model.recommend(queries, k)
+        columns, told_QK = _from_lists(answer, queries, holdout.truth, k), answer.behaviors_QK
+    else:
+        columns = _from_scores(mask(model.score(queries), queries), holdout.truth, k, seed, query_Q)
+    if queries.steps > 1:
+        columns += (_behaviors(told_QK, columns[0], queries, len(holdout.behaviors)),)
+    return columns
+
+
+def _from_scores(scores_QI: NDArray, truth: Ragged, k: int, seed: int, query_Q: NDArray) -> tuple[NDArray, ...]:
     """Top-k and tie groups from masked scores; the last group reaches as far as the catalogue ties."""
-    lists = top_k(scores_QI, k, rng)
+    lists, tied_Q = top_k_and_tied(scores_QI, k, seed, query_Q)
     items_QK, scores_QK = lists.items_QK, lists.scores_QK
     start_QK, size_QK = _groups(items_QK, scores_QK)
     last_Q1 = scores_QK[:, min(k, scores_QI.shape[1]) - 1, None]
-    size_QK = np.where(scores_QK == last_Q1, (scores_QI == last_Q1).sum(1)[:, None], size_QK)
-    size_QK[items_QK < 0] = 1
+    size_QK = np.where((scores_QK == last_Q1) & (items_QK >= 0), tied_Q[:, None], size_QK)
     query, right = truth.flat()
     relevant_QK = np.zeros(items_QK.shape, np.int64)
     np.add.at(relevant_QK, query, (scores_QK[query] == scores_QI[query, right][:, None]) & (items_QK[query] >= 0))
@@ -75,14 +98,16 @@ def _groups(items_QK: NDArray, scores_QK: NDArray) -> tuple[NDArray, NDArray]:
     n_queries, k = items_QK.shape
     new_QK = np.ones((n_queries, k), bool)
     new_QK[:, 1:] = (scores_QK[:, 1:] != scores_QK[:, :-1]) | (items_QK[:, 1:] < 0)
-    start_QK = np.maximum.accumulate(np.where(new_QK, np.arange(k), 0), axis=1)
-    group = np.arange(n_queries)[:, None] * k + start_QK
-    return start_QK, np.bincount(group.ravel(), minlength=n_queries * k)[group]
+    start_QK, size_QK = np.tile(np.arange(k), (n_queries, 1)), np.ones((n_queries, k), np.int64)
+    tied = np.flatnonzero(~new_QK.all(axis=1))
+    start_NK = np.maximum.accumulate(np.where(new_QK[tied], np.arange(k), 0), axis=1)
+    group_NK = np.arange(len(tied))[:, None] * k + start_NK
+    start_QK[tied], size_QK[tied] = start_NK, np.bincount(group_NK.ravel(), minlength=len(tied) * k)[group_NK]
+    return start_QK, size_QK
 
 
-def _from_lists(model: Recommender, queries: Queries, truth: Ragged, k: int) -> tuple[NDArray, ...]:
+def _from_lists(answer: Recommendations, queries: Queries, truth: Ragged, k: int) -> tuple[NDArray, ...]:
     """Lists of a model that ranks by itself, checked: only allowed items, no repeats, scores never rising."""
-    answer = model.recommend(queries, k)
     items_QK, scores_QK = np.asarray(answer.items_QK, np.int32), np.asarray(answer.scores_QK, np.float32)
     if items_QK.shape != (len(queries), k) or scores_QK.shape != items_QK.shape:
         raise RecbenchError(f"lists must have shape {(len(queries), k)}; given {items_QK.shape}")
@@ -104,6 +129,29 @@ def _from_lists(model: Recommender, queries: Queries, truth: Ragged, k: int) -> 
     np.add.at(hit_QK, query, items_QK[query] == right[:, None])
     start_QK = np.broadcast_to(np.arange(k), items_QK.shape)
     return items_QK, scores_QK, start_QK, np.ones_like(hit_QK), hit_QK, truth.lengths
+
+
+def _behaviors(told_QK: NDArray | None, items_QK: NDArray, queries: Queries, n_behaviors: int) -> NDArray:
+    """(Q, K) int8 the behaviour told for each place, the usual one where none is; -1 at empty places."""
+    if told_QK is None:
+        told_QK = np.broadcast_to(usual_behaviors(queries)[:, None], items_QK.shape)
+    if np.shape(told_QK) != items_QK.shape:
+        raise RecbenchError(f"behaviours of lists must have shape {items_QK.shape}; given {np.shape(told_QK)}")
+    if np.min(told_QK, initial=-1) < -1 or np.max(told_QK, initial=-1) >= n_behaviors:
+        raise RecbenchError(f"behaviours of lists must lie in 0..{n_behaviors - 1}, -1 where unknown")
+    return np.where(items_QK < 0, -1, told_QK).astype(np.int8)
+
+
+def usual_behaviors(queries: Queries) -> NDArray:
+    """(Q,) int8 the behaviour that each history shows most often, of several the latest; -1 where it is empty."""
+    query_N, behavior_N = queries.behaviors.flat()
+    n_behaviors, n = int(behavior_N.max(initial=0)) + 1, len(query_N)
+    cell_N = query_N * n_behaviors + behavior_N
+    count = np.bincount(cell_N, minlength=len(queries) * n_behaviors)
+    latest = np.zeros_like(count)
+    latest[cell_N] = np.arange(n)  # oldest first, so that the latest is written last and stays
+    usual_Q = (count * (n + 1) + latest).reshape(len(queries), n_behaviors).argmax(axis=1)
+    return np.where(queries.behaviors.lengths > 0, usual_Q, -1).astype(np.int8)
 
 
 def measure(answers: RankedLists, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:

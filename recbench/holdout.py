@@ -12,10 +12,13 @@
 - repeat `new`: what the question's history holds, under any behaviour, is no target, so `first` means the first new
   one. The one exception is leave_last_out with `first`, where published tables keep a user whose left-out item the
   mask forbids: the answer stays and cannot be hit.
+- ordered: each of the `next_k` items is a step. Its behaviour is what it came to: the last target behaviour that the
+  user shows with the item before the next step begins, or before the window ends. A user with fewer than k items left is
+  asked for those: no model can know where a window ends.
 - Moment of asking: the cut for window_start of global_time, else the first event of the window or of the step; where
   given and random parts overlap in time, one second after the history if that is later.
 
-Letters: E events, U users, I items, Q queries, N targets, C context events. A row is a place in a _Line.
+Letters: E events, U users, I items, Q queries, N targets, C context events, S steps. A row is a place in a _Line.
 """
 
 from __future__ import annotations
@@ -36,10 +39,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Holdout:
-    """Questions and their right answers: row q of `truth` holds the distinct items that answer query q."""
+    """Questions and their right answers: row q of `truth` holds the distinct items that answer query q, as they come.
+
+    `behaviors`: the names of the log's behaviours. `truth_behaviors`: of each answer, on a board that asks for an order.
+    """
 
     queries: Queries
     truth: Ragged
+    behaviors: tuple[str, ...] = ()
+    truth_behaviors: Ragged | None = None
+
+    def take(self, rows: NDArray | slice) -> Holdout:
+        """The chosen questions with their answers; histories are not copied."""
+        told = None if self.truth_behaviors is None else self.truth_behaviors.take(rows)
+        return replace(self, queries=self.queries.take(rows), truth=self.truth.take(rows), truth_behaviors=told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +98,7 @@ def holdout_of(
     stop = distinct(stop_N[new_N & candidates[item_N]])  # a question is the row at which its history ends
     if board.ask == "last":
         stop = stop[np.diff(line.user[stop], append=-1) != 0]
-    truth = _answers(line, row_N, np.where(candidates[item_N], since_N, -1), stop, board)
+    truth, told = _answers(line, row_N, np.where(candidates[item_N], since_N, -1), stop, board)
     user, start = line.user[stop], line.starts[line.user[stop]]
     time = np.maximum(line.time[stop], np.where(stop > start, line.time[stop - 1] + 1, ALWAYS))
     if board.split == "global_time" and board.ask == "window_start":
@@ -102,8 +115,9 @@ def holdout_of(
         board.repeat == "any",
         context,
         searches,
+        steps=board.next_k if board.ordered else 1,
     )
-    return Holdout(queries, truth), outside
+    return Holdout(queries, truth, log.behaviors, told), outside
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +186,11 @@ def _first_rows(line: _Line, row_N: NDArray, board: Board) -> NDArray:
     return first[at[row_N]]
 
 
-def _answers(line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board: Board) -> Ragged:
-    """(Q,) the distinct items that answer each question; a target counts where `since_N` is not before the question.
+def _answers(
+    line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board: Board
+) -> tuple[Ragged, Ragged | None]:
+    """(Q,) the distinct items that answer each question, and where an order is asked for their behaviours; a target
+    counts where `since_N` is not before the question.
 
     Memory grows with the targets that lie ahead of each question: for `each_event` with another target than `first`
     with the square of a user's window.
@@ -186,6 +203,7 @@ def _answers(line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board
     query, row = query[keep], row_N[n[keep]]
     _, once = np.unique(query * line.n_items + line.item[row], return_index=True)
     once.sort()
+    behavior_S = _outcomes(line, row, once) if board.ordered else None
     query, row = query[once], row[once]
     first = np.searchsorted(query, query)  # where the answers of the same question begin
     if board.target == "first":
@@ -194,7 +212,20 @@ def _answers(line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board
         keep = np.arange(len(row)) - first < (board.next_k if board.target == "next_k" else len(row))
     counts = np.bincount(query[keep], minlength=len(stop))
     stops = np.cumsum(counts)
-    return Ragged(line.item[row[keep]], stops - counts, stops)
+    starts = stops - counts
+    told = None if behavior_S is None else Ragged(behavior_S[keep], starts, stops)
+    return Ragged(line.item[row[keep]], starts, stops), told
+
+
+def _outcomes(line: _Line, row: NDArray, once: NDArray) -> NDArray:
+    """(S,) the behaviour of each step; `row`: the targets, question after question, of which `once` begin a step."""
+    begins = np.zeros(len(row), bool)
+    begins[once] = True
+    step = np.cumsum(begins) - 1  # the one that has begun last
+    of_step = line.item[row] == line.item[row[once]][step]
+    behavior_S = np.empty(len(once), np.int8)
+    behavior_S[step[of_step]] = line.behavior[row[of_step]]  # of several the last is written last and stays
+    return behavior_S
 
 
 def _searches(dataset: Dataset, user: NDArray, time: NDArray) -> tuple[ContextEvents | None, Ragged | None]:

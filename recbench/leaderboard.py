@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def submit(entry: Entry, board: Board, root: Path) -> Path:
         )
     frozen = folder / "board.json"
     protocol = {
-        "board": asdict(board),
+        "board": board.fields,
         "data_checksum": entry.data_checksum,
         "split_fingerprint": entry.split_fingerprint,
     }
@@ -132,8 +132,9 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
 def page(board: Board, entries: list[Entry]) -> str:
     """The board's page in Markdown, a function of the files alone."""
     lines = [f"# {board.name} (version {board.version})", "", board.meaning, ""]
+    target = f"the next {board.next_k} in order" if board.ordered else board.target
     lines += [
-        f"Data {board.data}, split {board.split}, ask {board.ask}, target {board.target}, repeat {board.repeat}, fit on {board.fit_on}."
+        f"Data {board.data}, split {board.split}, ask {board.ask}, target {target}, repeat {board.repeat}, fit on {board.fit_on}."
     ]
     lines += [
         f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.",

@@ -6,6 +6,7 @@ import contextlib
 import platform
 import resource
 import subprocess
+import time
 from pathlib import Path
 
 
@@ -38,3 +39,17 @@ def commit() -> str:
         ["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
+
+
+class Clock:
+    """Seconds of each stage, by name, and the CPU seconds of this process."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+        self._last, self._last_cpu = time.perf_counter(), time.process_time()
+
+    def lap(self, name: str) -> None:
+        now, cpu = time.perf_counter(), time.process_time()
+        self.laps[name], self._last = round(self.laps.get(name, 0.0) + now - self._last, 3), now
+        self.cpu[name], self._last_cpu = self.cpu.get(name, 0.0) + cpu - self._last_cpu, cpu

@@ -1,12 +1,14 @@
 """What a metric is, and the one form in which ranked answers reach it.
 
-Letters: Q queries, K list length.
+Letters: Q queries, K list length, N entries above zero, S steps that an ordered board asks for.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from recbench.errors import RecbenchError
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
+    from recbench.plan import Board
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,10 @@ class RankedLists:
     `size_QK` its items and `relevant_QK` its right answers, both counted over the catalogue, also beyond K. Inside a
     group any order is equally likely, so position p is right with probability `relevant_QK / size_QK`.
     `n_relevant_Q`: right answers of each query.
+
+    On a board that asks for an order, and on no other: `truth_QS`, int32, the right item of each step, and
+    `truth_behaviors_QS`, int8, its behaviour, both -1 behind the last step there is; `behaviors_QK`, int8, the behaviour
+    told for each position, -1 where unknown or empty. Tied items then stand in the order in which they were drawn.
     """
 
     items_QK: NDArray
@@ -36,22 +43,35 @@ class RankedLists:
     size_QK: NDArray
     relevant_QK: NDArray
     n_relevant_Q: NDArray
+    behaviors_QK: NDArray | None = None
+    truth_QS: NDArray | None = None
+    truth_behaviors_QS: NDArray | None = None
 
     @property
     def hit_QK(self) -> NDArray:
         """(Q, K) float64: the probability that the item at each position is a right answer."""
         return self.relevant_QK / self.size_QK
 
+    @cached_property
+    def hits(self) -> tuple[NDArray, NDArray, NDArray]:
+        """(N,) the entries of `hit_QK` above zero, row after row: row, position, probability. Most are zero."""
+        entry_N = np.flatnonzero(self.relevant_QK)
+        row_N, position_N = np.divmod(entry_N, max(1, self.relevant_QK.shape[1]))
+        return row_N, position_N, self.relevant_QK[row_N, position_N] / self.size_QK[row_N, position_N]
+
 
 class Metric(ABC):
     """Base of a metric plugin; on a board it is written `name` or `name@k`.
 
-    `definition` pins gain, discount, ideal and the users counted; it is stored with every score.
+    `definition` pins gain, discount, ideal and the users counted; it is stored with every score. `needs_order`: it
+    judges steps, so that only an ordered board can have it; `needs_behaviors`: only data with several behaviours.
     """
 
     task: ClassVar[str] = "ranking"
     higher_is_better: ClassVar[bool] = True
     needs_k: ClassVar[bool] = True
+    needs_order: ClassVar[bool] = False
+    needs_behaviors: ClassVar[bool] = False
     definition: ClassVar[str]
 
     def __init__(self, name: str, k: int | None = None) -> None:
@@ -76,6 +96,39 @@ def metric(label: str, task: str) -> Metric:
     if at and (not k.isdigit() or int(k) < 1):
         raise RecbenchError(f"metric '{label}': k must be a whole number from 1; given '{k}'")
     return cls(name, int(k) if at else None)
+
+
+def metrics_of(board: Board) -> list[Metric]:
+    """The metrics of a board, as written there; RecbenchError where one cannot judge what the board asks."""
+    found = [metric(label, board.task) for label in board.metrics]
+    for one in found:
+        if one.needs_order and not board.ordered:
+            raise RecbenchError(
+                f"board {board.name}: metric '{one.label}' judges an order, which the board does not ask for; "
+                "set target: next_k and ordered: true, or leave it out"
+            )
+        if one.needs_order and (one.k or 0) > board.next_k:
+            raise RecbenchError(
+                f"board {board.name}: metric '{one.label}' judges {one.k} steps, the board asks for {board.next_k}; "
+                f"write {one.name}@{board.next_k} or raise next_k"
+            )
+        if one.label == board.headline and not one.higher_is_better:
+            raise RecbenchError(
+                f"board {board.name}: headline '{one.label}' is better when lower, and a headline is better when higher; "
+                "choose another"
+            )
+    if board.behaviors:
+        refuse_one_behavior(found, board.behaviors, f"board {board.name}")
+    return found
+
+
+def refuse_one_behavior(metrics: Sequence[Metric], behaviors: tuple[str, ...], whose: str) -> None:
+    """RecbenchError where a metric tells behaviours apart and there is one: every answer would be right."""
+    for one in metrics:
+        if one.needs_behaviors and len(behaviors) == 1:
+            raise RecbenchError(
+                f"metric '{one.label}' tells behaviours apart; {whose} has {behaviors[0]} alone: leave it out"
+            )
 
 
 def mean(values: NDArray) -> float:

@@ -1,6 +1,6 @@
-"""The contract of a recommender, and top-k done once for all of them.
+"""The contract of a recommender.
 
-Letters: Q queries, K list length, I items, B behaviours or columns of a block, W blocks.
+Letters: Q queries, I items, B behaviours.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,14 +19,13 @@ from numpy.typing import NDArray
 
 from recbench import registry
 from recbench.data import Queries
-from recbench.entry import write_atomically
+from recbench.entry import run_folder, write_atomically
 from recbench.errors import RecbenchError, one_line
 from recbench.params import Params
+from recbench.topk import Recommendations, mask, top_k
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
-
-BLOCK = 64  # columns that share a maximum when a row's k-th largest score is sought
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,24 @@ class Traits:
     needs_social: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Recommendations:
-    """`items_QK`: int32, best first, -1 behind the end of a short list; `scores_QK`: float32, never rising."""
-
-    items_QK: NDArray
-    scores_QK: NDArray
-
-
 def nothing(*_: Any, **__: Any) -> None:
     """Ignores what it is told: the default listener."""
+
+
+def alone(value: Any) -> list[Any]:
+    """What all processes of a team hold, where there is one."""
+    return [value]
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that carry out a run together: this one's number, how many they are, and `gather`, which gives each
+    of them the list of what all hold, in the order of their numbers. All of them call it, in the same places.
+    """
+
+    number: int = 0
+    size: int = 1
+    gather: Callable[[Any], list[Any]] = alone
 
 
 @dataclass
@@ -59,27 +67,47 @@ class Context:
     """What `fit` may use beside the data.
 
     `evaluate(model)` is the board's headline on the validation holdout, a number, never the truth; None where there is
-    nothing to select on (`epochs` then says how long to train). `report(step, values)` logs, and may end a trial by an
-    exception that `fit` lets pass. `folder`: where checkpoints go. `repeat`: new or any, as on the board.
+    nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate fell). `report(step, values)` logs, and may end a trial by an
+    exception that `fit` lets pass. `folder`: where checkpoints go. `repeat`: new or any, as on the board. `runs`: where
+    finished runs lie. `vet(folder, selected, choosing)` refuses a run that has seen what the board holds out.
     """
 
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
     precision: str = "32-true"
+    compile: bool = False
+    team: Team = Team()
     max_minutes: float | None = None
     progress: bool = False
     resume: bool = False
     folder: Path | None = None
     repeat: str = "any"
     epochs: int | None = None
+    rate_falls: tuple[int, ...] = ()
     evaluate: Callable[[Recommender], float] | None = None
     report: Callable[..., None] = nothing
+    runs: Path = Path("runs")
+    vet: Callable[[Path, bool, bool], None] = nothing
 
-    def model(self, name: str, **params: Any) -> Recommender:
-        """Another plugin's model, not yet fitted, for blends and rerankers: plugins never import each other."""
+    def model(self, name: str = "", *, run: str = "", **params: Any) -> Recommender:
+        """Another plugin's model, not yet fitted, for blends and rerankers: plugins never import each other.
+
+        With `run`, the key or folder of a finished run, and nothing else: the model that it left.
+        """
+        if run:
+            return load_run(self.past_run(run))
         cls = registry.find("model", name).load()
         return cls(cls.Params(**params))
+
+    def past_run(self, run: str, selected: bool = False) -> Path:
+        """The folder of a finished run, by its key or path; RecbenchError where it has seen what is held out here.
+
+        `selected`: no more of it is used than its selection left, which has learned from the run's training part alone.
+        """
+        folder = run_folder(run, self.runs)
+        self.vet(folder, selected, self.evaluate is not None)
+        return folder
 
 
 class Recommender(ABC):
@@ -95,6 +123,8 @@ class Recommender(ABC):
     n_parameters: int = 0
     chosen_epochs: int | None = None
     stopped_by: str = "closed form"
+    rate_falls: tuple[int, ...] = ()  # epochs after which the learning rate fell, for a refit to repeat
+    cpu_before: float = 0.0  # CPU seconds of the interrupted training that `fit` went on from
 
     def __init__(self, params: Params | None = None) -> None:
         self.params: Any = params or self.Params()
@@ -102,6 +132,10 @@ class Recommender(ABC):
     @abstractmethod
     def fit(self, train: Dataset, context: Context) -> None:
         """Learn from the training part."""
+
+    def answering(self) -> AbstractContextManager:
+        """Entered around many calls of `score` between which nothing is learned, for what need be computed only once."""
+        return nullcontext()
 
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32, higher is better; masking is not the model's business."""
@@ -158,58 +192,3 @@ def load_run(folder: Path) -> Recommender:
         return cls.load(folder / "model")
     except (OSError, ValueError, KeyError) as error:
         raise RecbenchError(f"{folder} holds no finished model ({one_line(error)}); run it again") from error
-
-
-def mask(scores_QI: NDArray, queries: Queries) -> NDArray:
-    """Scores as float32 with -inf at items that may not be recommended; RecbenchError on NaN, infinity or shape."""
-    scores_QI = np.array(scores_QI, dtype=np.float32)
-    if scores_QI.shape != (len(queries), queries.n_items):
-        raise RecbenchError(f"scores must have shape {(len(queries), queries.n_items)}; given {scores_QI.shape}")
-    if not np.isfinite(scores_QI).all():
-        raise RecbenchError("scores hold NaN or infinity")
-    if not queries.candidates.all():
-        scores_QI[:, ~queries.candidates] = -np.inf
-    if not queries.seen_allowed:
-        scores_QI[queries.items.flat()] = -np.inf
-    return scores_QI
-
-
-def top_k(scores_QI: NDArray, k: int, seed: int | np.random.Generator = 0) -> Recommendations:
-    """The k largest scores of each row; ties in a random order drawn by seed; -inf never enters a list."""
-    n_queries, n_items = scores_QI.shape
-    rng = np.random.default_rng(seed)
-    take = min(k, n_items)
-    threshold_Q1 = _kth_largest(scores_QI, take)
-    above_QI = scores_QI > threshold_Q1
-    tied_QI = (scores_QI == threshold_Q1) & (threshold_Q1 > -np.inf)
-    room_Q = take - above_QI.sum(1)
-    for q in np.flatnonzero(tied_QI.sum(1) > room_Q):
-        kept = rng.choice(np.flatnonzero(tied_QI[q]), room_Q[q], replace=False)
-        tied_QI[q] = False
-        tied_QI[q, kept] = True
-    # Flat, because nonzero of two dimensions takes six times as long.
-    row, item = np.divmod(np.flatnonzero((above_QI | tied_QI).ravel()), n_items)
-    order = np.lexsort((rng.random(len(row)), -scores_QI[row, item], row))
-    row, item = row[order], item[order]
-    position = np.arange(len(row)) - np.searchsorted(row, row)
-    items_QK = np.full((n_queries, k), -1, np.int32)
-    scores_QK = np.full((n_queries, k), -np.inf, np.float32)
-    items_QK[row, position], scores_QK[row, position] = item, scores_QI[row, item]
-    return Recommendations(items_QK, scores_QK)
-
-
-def _kth_largest(scores_QI: NDArray, k: int) -> NDArray:
-    """(Q, 1) the k-th largest score of each row.
-
-    It stands in one of the k blocks of columns whose largest scores are the largest, so that a row need not be
-    partitioned whole: ten times quicker where many scores are equal.
-    """
-    n_queries, n_items = scores_QI.shape
-    width = n_items // BLOCK
-    if width > 2 * k:
-        blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
-        best_QK = np.argpartition(blocks_QBW.max(axis=1), width - k, axis=1)[:, width - k :]
-        inside_QBK = np.take_along_axis(blocks_QBW, best_QK[:, None, :], axis=2)
-        scores_QI = np.concatenate([inside_QBK.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
-    at = scores_QI.shape[1] - k
-    return np.partition(scores_QI, at, axis=1)[:, at, None]

@@ -20,7 +20,15 @@ CHOICES = {
     "candidates": ("known", "all"),
 }
 FILTERS = ("min_user_events", "min_item_events")
-KINDS = {str: "text", int: "a whole number", float: "a number", tuple: "a list", dict: "name: value pairs"}
+LATER = ("ordered",)  # fields younger than the first entries: where they are off, no hash knows of them
+KINDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    dict: "name: value pairs",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Board:
 
     `candidates`: known (an event before the cut; targets outside are dropped and counted in the leakage report) or all.
     `filters`: `min_user_events`, `min_item_events`, fitted on the training part.
+    `ordered`: the `next_k` items are asked for in the order in which they come, each with its behaviour.
     """
 
     name: str
@@ -52,11 +61,13 @@ class Board:
     budget_trials: int = 15
     filters: dict[str, int] = field(default_factory=dict)
     meaning: str = ""
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
             given, kind = getattr(self, name), get_origin(hint) or hint
-            if not isinstance(given, (float, int) if kind is float else kind) or isinstance(given, bool):
+            legal = (float, int) if kind is float else kind
+            if not isinstance(given, legal) or (isinstance(given, bool) and kind is not bool):
                 raise RecbenchError(f"board {self.name}: {name} must be {KINDS[kind]}; given {given!r}")
         for name, words in CHOICES.items():
             given = getattr(self, name)
@@ -81,11 +92,21 @@ class Board:
                 )
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
+        if self.ordered and (self.target != "next_k" or self.next_k < 2 or self.split == "random_pairs"):
+            raise RecbenchError(
+                f"board {self.name}: ordered needs target next_k, next_k of at least 2 and another split than "
+                f"random_pairs; given {self.target}, {self.next_k}, {self.split}"
+            )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Its fields as plain values, without the `LATER` ones that are off: what was frozen before them stays equal."""
+        return {name: value for name, value in asdict(self).items() if value or name not in LATER}
 
     @property
     def protocol_hash(self) -> str:
         """Equal where every field that can change a number is equal."""
-        return digest({k: v for k, v in asdict(self).items() if k != "meaning"})
+        return digest({k: v for k, v in self.fields.items() if k != "meaning"})
 
 
 @cache
@@ -109,11 +130,15 @@ class Plan:
     precision: str = "32-true"
     device: str = "cpu"
     max_minutes: float | None = None
+    devices: int = 1
+    compile: bool = False
 
     @property
     def key(self) -> str:
-        """Hash of all of it, 12 hex digits: equal plan, equal folder."""
-        return digest(asdict(self))[:12]
+        """Hash of all of it, 12 hex digits: equal plan, equal folder. What is younger than the first runs counts where on."""
+        younger = {"devices": 1, "compile": False}
+        fields = asdict(self) | {"board": self.board.fields}
+        return digest({name: value for name, value in fields.items() if name not in younger or value != younger[name]})[:12]
 
 
 def digest(value: Any) -> str:

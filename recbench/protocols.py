@@ -35,6 +35,18 @@ NEXT_METRICS = (
     "popularity-bias@10",
     "gini@10",
 )
+FIVE_METRICS = (
+    "ndcg@5",
+    "sequence-accuracy@5",
+    "exact-sequence@5",
+    "edit-distance@5",
+    "event-accuracy@5",
+    "step-behavior-accuracy@5",
+    "recall@5",
+    "coverage@5",
+    "novelty@5",
+    "popularity-bias@5",
+)
 
 
 def time_split(name: str, data: str, days: float, **fields: Any) -> Board:
@@ -67,6 +79,12 @@ def random_pairs(name: str, data: str, **fields: Any) -> Board:
 def given_split(name: str, data: str, **fields: Any) -> Board:
     """The split that the data set comes with."""
     return _board(name, data, LIST_METRICS, {"split": "given", "fit_on": "train+valid"} | fields)
+
+
+def next_five(name: str, data: str, **fields: Any) -> Board:
+    """The next five new items in the order in which they come, each with its behaviour, asked at every moment."""
+    asked = {"ask": "each_event", "target": "next_k", "next_k": 5, "ordered": True, "headline": "ndcg@5"}
+    return _board(name, data, FIVE_METRICS, asked | {"fit_on": "train+valid"} | fields)
 
 
 def _board(name: str, data: str, metrics: tuple[str, ...], fields: dict[str, Any]) -> Board:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
 from recbench.holdout import Holdout
-from recbench.machine import commit, description, forget_peak_memory, peak_memory_mb
-from recbench.metric import Metric, RankedLists, metric
-from recbench.model import Context, Recommender, nothing
+from recbench.machine import Clock, commit, description, forget_peak_memory, peak_memory_mb
+from recbench.metric import Metric, RankedLists, metrics_of, refuse_one_behavior
+from recbench.model import Context, Recommender, Team, nothing
+from recbench.origin import keyed, refuse_seen
 from recbench.plan import Plan
 from recbench.prepared import load as load_prepared
 from recbench.split import Split, split
@@ -43,6 +45,7 @@ class Surroundings:
     resume: bool = False
     command: str = ""
     trackers: Sequence[Tracker] = ()
+    team: Team = Team()
     tuning: Sequence[dict[str, Any]] = ()
 
 
@@ -66,22 +69,15 @@ class Selected:
     clock: Clock
 
 
-class Clock:
-    """Seconds of each stage, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = round(self.laps.get(name, 0.0) + now - self._last, 3), now
-
-
 def execute(plan: Plan, around: Surroundings | None = None, prepared: Prepared | None = None) -> Entry:
     """Carry out one plan and leave `out/KEY/`; RecbenchError on anything a user can mend."""
     around = around or Surroundings()
+    plan = keyed(plan, around.out)
     folder = around.out / plan.key
+    if plan.devices != around.team.size:
+        raise RecbenchError(
+            f"devices={plan.devices} needs as many processes, given {around.team.size}: use python -m recbench, which starts them"
+        )
     try:
         return _answer(plan, around, folder, select(plan, around, prepared))
     except OSError as error:
@@ -90,13 +86,20 @@ def execute(plan: Plan, around: Surroundings | None = None, prepared: Prepared |
         ) from error
 
 
+def assist(plan: Plan, around: Surroundings) -> None:
+    """What every other process of a team does: it learns and answers with the first, and writes nothing."""
+    plan = keyed(plan, around.out)
+    _learn_and_answer(plan, around.out / plan.key, select(plan, around))
+
+
 def prepare(plan: Plan) -> Prepared:
     """Find the board's metrics, load the data and split them; RecbenchError where the model cannot use them."""
     cls = answering(plan)
-    metrics = [metric(label, plan.board.task) for label in plan.board.metrics]
+    metrics = metrics_of(plan.board)
     source = registry.find("data", plan.data).load()
     dataset = load_prepared(source(source.Params(**plan.data_params)))
     _refuse_lacking(plan, cls, dataset)
+    refuse_one_behavior(metrics, dataset.interactions.behaviors, f"data={plan.data}")
     return Prepared(dataset, split(dataset, plan.board), metrics)
 
 
@@ -104,7 +107,8 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
     cls, folder, clock = answering(plan), around.out / plan.key, Clock()
     forget_peak_memory()
-    write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
+    if not around.team.number:
+        write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
     prepared = prepared or prepare(plan)
     parts = prepared.parts
     headline = next(m for m in prepared.metrics if m.label == plan.board.headline)
@@ -112,12 +116,12 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     for tracker in around.trackers:
         tracker.start(folder, config | plan.data_params | {"params": plan.model_params})
     clock.lap("data")
-    if not around.resume:  # or a later resume would go on from what another beginning left
+    if not around.resume and not around.team.number:  # or a later resume would go on from what another beginning left
         for stage in ("select", "refit"):
             shutil.rmtree(folder / stage, ignore_errors=True)
 
     def evaluate(model: Recommender) -> float:
-        answers = rank(model, parts.valid, headline.k or LIST_LENGTH)
+        answers = rank(model, parts.valid, headline.k or LIST_LENGTH, team=around.team)
         return float(np.mean(headline(answers, parts.train), dtype=np.float64))
 
     def report(step: int, values: dict[str, float]) -> None:
@@ -129,6 +133,8 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
         threads=around.threads,
         device=plan.device,
         precision=plan.precision,
+        compile=plan.compile,
+        team=around.team,
         max_minutes=plan.max_minutes,
         progress=around.progress,
         resume=around.resume,
@@ -136,6 +142,8 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
         repeat=plan.board.repeat,
         evaluate=evaluate,
         report=report,
+        runs=around.out,
+        vet=partial(refuse_seen, plan, prepared.dataset),
     )
     model = cls(cls.Params(**plan.model_params))
     model.fit(parts.train, context)
@@ -146,13 +154,10 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
 
 
 def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) -> Entry:
-    """Refit where the board says so, open the test holdout, measure, and write the entry last."""
-    parts, metrics, clock = chosen.prepared.parts, chosen.prepared.metrics, chosen.clock
-    model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
-    clock.lap("fit")
-    answers = rank(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]))
-    clock.lap("answer")
-    scores = measure(answers, parts.test, metrics, parts.train)
+    """Refit where the board says so, answer the test holdout, measure, and write the entry last."""
+    parts, clock = chosen.prepared.parts, chosen.clock
+    model, answers = _learn_and_answer(plan, folder, chosen)
+    scores = measure(answers, parts.test, chosen.prepared.metrics, parts.train)
     artefacts = _artefacts(folder, answers, scores, parts.test)
     model.save(folder / "model")
     clock.lap("measure")
@@ -161,13 +166,30 @@ def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) ->
     return entry
 
 
+def _learn_and_answer(plan: Plan, folder: Path, chosen: Selected) -> tuple[Recommender, RankedLists]:
+    """The model that the board fits at last, and its answers to the test."""
+    parts, metrics, clock = chosen.prepared.parts, chosen.prepared.metrics, chosen.clock
+    model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
+    clock.lap("fit")
+    answers = rank(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]), team=chosen.context.team)
+    clock.lap("answer")
+    return model, answers
+
+
 def _refit(chosen: Selected, folder: Path) -> Recommender:
     """The chosen model anew on training part and validation together, for the number of epochs that validation chose."""
     model = type(chosen.model)(chosen.model.params)
     epochs = chosen.model.chosen_epochs
     model.fit(
         chosen.prepared.parts.refit,
-        replace(chosen.context, evaluate=None, report=nothing, epochs=epochs, folder=folder / "refit"),
+        replace(
+            chosen.context,
+            evaluate=None,
+            report=nothing,
+            epochs=epochs,
+            rate_falls=chosen.model.rate_falls,
+            folder=folder / "refit",
+        ),
     )
     model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
     return model
@@ -186,6 +208,10 @@ def answering(plan: Plan) -> type[Recommender]:
                 continue
         raise RecbenchError(
             f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
+        )
+    if plan.devices > 1 and not cls.traits.trained:
+        raise RecbenchError(
+            f"trainer.devices={plan.devices} shares out the batches of a training, and model={plan.model} has none; leave it out"
         )
     _refuse_clock(plan, cls, registry.find("data", plan.data).load().info.clock)
     return cls
@@ -224,6 +250,9 @@ def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout:
         | {"user": holdout.queries.user, "time": holdout.queries.time, "truth_row": row, "truth_item": item},
         "per_query.npz": {s.label: s.per_query for s in scores},
     }
+    if holdout.truth_behaviors is not None and answers.behaviors_QK is not None:
+        told = {"behaviors": answers.behaviors_QK, "truth_behavior": holdout.truth_behaviors.flat()[1]}
+        files["lists.npz"] |= told
     hashes = {}
     for name, arrays in files.items():
         buffer = io.BytesIO()
@@ -268,6 +297,7 @@ def _entry(
         artefacts=artefacts,
         seconds=chosen.clock.laps,
         peak_memory_mb=peak_memory_mb(),
+        cpu_seconds=round(chosen.clock.cpu["fit"] + sum(m.cpu_before for m in {chosen.model, model}), 1),
         n_parameters=model.n_parameters,
         stopped_by=model.stopped_by,
         epochs=model.chosen_epochs or 0,

@@ -24,11 +24,21 @@ class Run(Params):
 class Trainer(Params):
     """What training and answering may use."""
 
-    threads: int | None = param(None, "Threads; none: all cores. Set 1 where runs share a machine.", low=1, high=1024)
+    threads: int | None = param(
+        None, "Threads of each process; none: all cores. Set 1 where runs share a machine.", low=1, high=1024
+    )
     precision: str = param(
         "32-true", "Precision of training.", choices=("32-true", "bf16-mixed", "16-mixed", "64-true")
     )
     device: str = param("cpu", "Where to train.", choices=("cpu", "cuda", "mps"))
+    devices: int = param(
+        1,
+        "Processes that train and answer together, each with its share of every batch and of the questions: one a GPU, "
+        "or one a share of the threads.",
+        low=1,
+        high=64,
+    )
+    compile: bool = param(False, "Compile the network before training; needs a C++ compiler.")
     max_minutes: float | None = param(
         None, "Bound on training; a bound breaks sameness, and the entry says so.", low=0.0, unit="minutes"
     )
@@ -36,7 +46,7 @@ class Trainer(Params):
 
     @property
     def cores(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.devices)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from recbench.errors import RecbenchError
 
 LISTED = (*registry.KINDS, "board")
 FOLDED = ("meaning", "allowed")  # columns that hold sentences
-NAME = 23  # width of a column of names
+NAME = 23  # width of a column of names, where none is longer
 
 
 def scores(entry: Entry) -> None:
@@ -50,10 +50,11 @@ def table(rows: list[dict[str, Any]], title: str = "", columns: list[str] | None
 
 def pairs(rows: list[tuple[str, str]]) -> None:
     """Name and text, the text folded beside the name."""
-    width = max(40, shutil.get_terminal_size().columns - NAME - 4)
+    column = max([NAME, *(len(name) for name, _ in rows)])
+    width = max(40, shutil.get_terminal_size().columns - column - 4)
     for name, text in rows:
         for line in textwrap.wrap(text, width, break_on_hyphens=False) or [""]:
-            print(f"  {name:<{NAME}} {line}".rstrip())
+            print(f"  {name:<{column}} {line}".rstrip())
             name = ""
 
 

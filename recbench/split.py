@@ -81,6 +81,8 @@ def _refuse(dataset: Dataset, board: Board) -> None:
         raise RecbenchError(f"split leave_last_out needs an order; data={name} has none: use random_pairs")
     if board.ask != "window_start" and clock == "none":
         raise RecbenchError(f"ask {board.ask} needs an order; data={name} has none: use window_start")
+    if board.ordered and clock == "none":
+        raise RecbenchError(f"board {board.name}: ordered needs an order; data={name} has none: leave it out")
     if board.split == "given" and dataset.part is None:
         raise RecbenchError(f"board {board.name}: split given, but data={board.data} comes without one")
     for behavior in board.behaviors:

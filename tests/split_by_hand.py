@@ -33,13 +33,14 @@ class Search(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One question and its answers; `truth` is in the order in which the answers come."""
+    """One question and its answers; `truth` is in the order in which the answers come, `told` what each came to."""
 
     user: int
     time: int
     history: list
     searches: list
     truth: list
+    told: list
 
 
 @dataclass
@@ -211,6 +212,17 @@ def may_learn(search, placed, upto, board, cut):
     return not held or search.time < min(held)
 
 
+def came_to(truth):
+    """For each item the last behaviour before a new item comes."""
+    told = {}
+    for e in truth:
+        if e.item not in told:
+            current = e.item
+        if e.item == current:
+            told[e.item] = e.behavior
+    return told
+
+
 def ask_user(mine, which, board, targets, candidates, cut, clock):
     """The questions put to one user, and the distinct targets of the user's window, candidates or not."""
     own = [e for e, p in mine if p == which]
@@ -254,7 +266,8 @@ def ask_user(mine, which, board, targets, candidates, cut, clock):
         if board.target == "next_k":
             items = items[: board.next_k]
         if items:
-            questions.append(Question(mine[0][0].user, time, history, [], items))
+            told = [came_to(truth)[item] for item in items] if board.ordered else []
+            questions.append(Question(mine[0][0].user, time, history, [], items, told))
     targeted = set()
     for e in wanted:
         history = before if board.ask == "window_start" else [h for h in everything if h.time < e.time]

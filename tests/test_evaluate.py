@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recbench import registry
 from recbench.data import Queries, Ragged
 from recbench.errors import RecbenchError
 from recbench.evaluate import CELLS_PER_CHUNK, measure, rank
 from recbench.holdout import Holdout
 from recbench.metric import metric
-from recbench.model import Recommendations, Recommender, mask, top_k
+from recbench.model import Recommendations, Recommender, mask, top_k, top_k_and_tied
+from recbench.testing.worlds import checkerboard
 
 
 class Given(Recommender):
@@ -75,11 +77,53 @@ def test_long_rows_give_the_k_largest(seed):
     n_items, k = int(rng.integers(100, 3000)), int(rng.integers(1, 30))
     scores = rng.integers(0, rng.choice([2, 50, 10**6]), size=(3, n_items)).astype(np.float32)
     scores[:, rng.random(n_items) < rng.random()] = -np.inf
-    lists = top_k(scores, k, seed)
-    for row, items, found in zip(scores, lists.items_QK, lists.scores_QK, strict=True):
+    lists, tied = top_k_and_tied(scores, k, seed)
+    for row, items, found, n in zip(scores, lists.items_QK, lists.scores_QK, tied, strict=True):
         best = np.sort(row[row > -np.inf])[::-1][:k]
+        assert n == ((row == best[-1]).sum() if len(best) == k else 0)
         assert found[: len(best)].tolist() == best.tolist() == row[items[: len(best)]].tolist()
         assert (items[len(best) :] == -1).all() and len(set(items[: len(best)].tolist())) == len(best)
+
+
+def test_scores_whose_sum_overflows_are_finite_all_the_same():
+    scores = np.full((1, 4), 3e38, np.float32)
+    asked = holdout([[0]], [[1]], 4)
+    assert rank(Given(scores), asked, 4).size_QK.tolist() == [[3, 3, 3, 1]]
+
+
+@pytest.mark.parametrize(("n_items", "largest"), [(30, 4_000_000 // 30), (1_000_000, 16)])
+def test_a_large_catalogue_is_asked_for_in_bounded_memory(n_items, largest):
+    sizes = []
+
+    class Counted(Given):
+        def score(self, queries):
+            sizes.append(len(queries))
+            return np.broadcast_to(self.scores_UI, (len(queries), n_items))
+
+    scores = np.zeros(n_items, np.float32)
+    scores[:3] = [1, 3, 2]
+    n = 33
+    lists = rank(Counted(scores), holdout([[1]] * n, [[2]] * n, n_items), 2)
+    assert sum(sizes) == n and max(sizes) == min(n, largest)
+    assert lists.items_QK.tolist() == [[2, 0]] * n and lists.relevant_QK.tolist() == [[1, 0]] * n
+
+
+def test_the_vectors_of_all_items_are_computed_once_an_evaluation(monkeypatch):
+    cls = registry.find("model", "transformer").load()
+    parts = checkerboard().split()
+    model, times = cls(cls.Params(**cls.small)), []
+    model.n_items, model.net = parts.train.n_items, model.network(parts.train)
+    alone = model.score(parts.test.queries)
+    vectors = model.net.item_vectors
+    monkeypatch.setattr(model.net, "item_vectors", lambda *some: times.append(some) or vectors(*some))
+    monkeypatch.setattr("recbench.evaluate.CELLS_PER_CHUNK", 1)
+    model.net.train()
+    lists = rank(model, parts.test, 3)
+    assert times.count(()) == 1 and model.net.training and len(parts.test.queries) > 2 * 16
+    best = top_k(mask(alone, parts.test.queries), 3)
+    np.testing.assert_allclose(lists.scores_QK, best.scores_QK, rtol=1e-5)
+    assert np.array_equal(model.score(parts.test.queries), alone)
+    assert times.count(()) == 2, "afterwards they are computed anew: something may have been learned"
 
 
 def test_ties_are_drawn_evenly_and_by_seed():
@@ -90,6 +134,16 @@ def test_ties_are_drawn_evenly_and_by_seed():
     assert np.array_equal(drawn, top_k(scores, 3, seed=1).items_QK)
     shares = np.bincount(drawn[:, 1:].ravel(), minlength=5)[:4] / 8000
     assert np.abs(shares - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 4000)
+    assert not np.array_equal(drawn, top_k(scores, 3, seed=2).items_QK)
+    firsts = np.bincount(drawn[:, 1], minlength=5)[:4] / 4000
+    assert np.abs(firsts - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 4000), "the order inside the list is drawn as well"
+
+
+def test_a_draw_of_ties_depends_on_the_query_alone():
+    scores = np.random.default_rng(0).integers(0, 3, size=(40, 300)).astype(np.float32)
+    whole, number = top_k(scores, 7, seed=5), np.random.default_rng(1).permutation(40)
+    part = top_k(scores[number], 7, seed=5, query_Q=number)
+    assert np.array_equal(part.items_QK, whole.items_QK[number])
 
 
 def test_a_constant_scorer_scores_what_a_random_one_does():
@@ -109,10 +163,11 @@ def test_a_constant_scorer_scores_what_a_random_one_does():
 
 def test_chunks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
-    scores = rng.random((50, 30), np.float32)
-    asked = holdout([[q % 30] for q in range(50)], [[(q + 1) % 30] for q in range(50)], 30)
+    scores = rng.integers(0, 6, (50, 30)).astype(np.float32)  # nearly all rows tie
+    asked = holdout([[q % 30] * (q % 7) for q in range(50)], [[(q + 1) % 30] for q in range(50)], 30)
     whole = rank(Given(scores), asked, 5)
     monkeypatch.setattr("recbench.evaluate.CELLS_PER_CHUNK", 7 * 30)
+    monkeypatch.setattr("recbench.evaluate.LEAST_PER_CHUNK", 1)
     cut = rank(Given(scores), asked, 5)
     assert CELLS_PER_CHUNK > 50 * 30
     for name in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK", "n_relevant_Q"):
@@ -122,6 +177,8 @@ def test_chunks_change_nothing(monkeypatch):
 @pytest.mark.parametrize(("scores", "message"), [
     (np.full((2, 4), np.nan, np.float32), "model Given: scores hold NaN or infinity"),
     (np.full((2, 4), np.inf, np.float32), "model Given: scores hold NaN or infinity"),
+    (np.array([[1, 2, 3, 4], [1, 2, -np.inf, 4]], np.float32), "model Given: scores hold NaN or infinity"),
+    (np.array([[1, 2, 3, 4], [1, np.inf, -np.inf, 4]], np.float32), "model Given: scores hold NaN or infinity"),
     (np.zeros((2, 3), np.float32), r"model Given: scores must have shape \(2, 4\); given \(2, 3\)"),
 ])  # fmt: skip
 def test_scores_that_are_refused(scores, message):

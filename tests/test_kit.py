@@ -16,7 +16,7 @@ from recbench import registry, testing
 from recbench.dataset import Holds
 from recbench.errors import RecbenchError
 from recbench.metric import Metric
-from recbench.model import Recommendations, Recommender, Traits
+from recbench.model import Recommendations, Recommender, Traits, mask, top_k
 from recbench.params import Params, param
 from recbench.scaffold import new_plugin
 from recbench.testing import checks, data_checks, kit, metric_checks, model_skill, run_checks, worlds
@@ -245,6 +245,58 @@ class WorstFirst(Acme):
         n = (answer.items_QK >= 0).sum(1, keepdims=True)
         turned = np.where(np.arange(k) < n, n - 1 - np.arange(k), np.arange(k))
         return Recommendations(*(np.take_along_axis(a, turned, 1) for a in (answer.items_QK, answer.scores_QK)))
+
+
+class RepeatsStep(Acme):
+    """Names the first step again where steps are asked for."""
+
+    def recommend(self, queries, k):
+        answer = super().recommend(queries, k)
+        if queries.steps > 1:
+            answer.items_QK[:, 1:] = np.where(np.arange(1, k) == 2, answer.items_QK[:, :1], answer.items_QK[:, 1:])
+        return answer
+
+
+class StopsEarly(Acme):
+    """Names three steps of however many."""
+
+    def recommend(self, queries, k):
+        answer = super().recommend(queries, k)
+        if queries.steps > 1:
+            answer.items_QK[:, 3:], answer.scores_QK[:, 3:] = -1, -np.inf
+        return answer
+
+
+class StepsSeen(Acme):
+    """Forgets the mask where steps are asked for."""
+
+    def recommend(self, queries, k):
+        return super().recommend(replace(queries, seen_allowed=queries.seen_allowed or queries.steps > 1), k)
+
+
+class OddBehavior(Acme):
+    """Tells a behaviour that the data do not have."""
+
+    def recommend(self, queries, k):
+        return replace(super().recommend(queries, k), behaviors_QK=np.ones((len(queries), k), np.int8))
+
+
+class BehaviorOnce(Acme):
+    """Tells one behaviour a list."""
+
+    def recommend(self, queries, k):
+        return replace(super().recommend(queries, k), behaviors_QK=np.zeros(len(queries), np.int8))
+
+
+class StepsReadFuture(Acme):
+    """Names the event behind the history as the first step."""
+
+    def recommend(self, queries, k):
+        scores = self.score(queries)
+        if queries.steps > 1:
+            after = np.append(queries.items.values, 0)[queries.items.stop]
+            scores[np.arange(len(queries)), after] += 100
+        return top_k(mask(scores, queries), k)
 
 
 class MasksSeen(Acme):
@@ -482,6 +534,12 @@ MUTANTS = [
     ("k_larger_than_catalogue", RecommendsSeen),
     ("k_larger_than_catalogue", RecommendsForbidden),
     ("k_larger_than_catalogue", WorstFirst),
+    ("lists_of_steps_valid", RepeatsStep),
+    ("lists_of_steps_valid", StopsEarly),
+    ("lists_of_steps_valid", StepsSeen),
+    ("lists_of_steps_valid", OddBehavior),
+    ("lists_of_steps_valid", BehaviorOnce),
+    ("steps_know_no_future", StepsReadFuture),
     ("leaves_masks_alone", MasksSeen),
     ("leaves_masks_alone", MasksCandidates),
     ("save_load_round_trip", ForgetsArrays),

@@ -155,15 +155,6 @@ def test_what_ties_with_a_target_cannot_tell_of_it() -> None:
     assert losses[0] > 0.85 * np.log(ITEMS) > 1.2 * losses[1]  # memory of users, not of baskets, is all there is
 
 
-def test_chunked_softmax_is_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recbench.neural import losses
-
-    hidden, target, weights = torch.randn(7, 4), torch.arange(7), torch.randn(9, 4)
-    whole = losses.full_softmax(hidden, target, weights)
-    monkeypatch.setattr(losses, "CELLS", 20)
-    torch.testing.assert_close(losses.full_softmax(hidden, target, weights), whole)
-
-
 def test_loading_the_class_imports_no_torch() -> None:
     code = "import sys, recbench_sequential.transformer; print([m for m in %r if m in sys.modules])"
     heavy = ["torch", "pytorch_lightning", "lightning", "pandas", "scipy", "sklearn"]

@@ -314,8 +314,11 @@ def same(data, events, searches, board, seed):
         for n, question in enumerate(questions):
             assert past(asked, n) == [e[1:5] for e in question.history]
             assert holdout.truth[n].tolist() == question.truth
+            assert question.told == ([BEHAVIORS[b] for b in holdout.truth_behaviors[n]] if board.ordered else [])
             assert sorted(read(asked, n)) == sorted(s.text for s in question.searches)
         assert asked.seen_allowed == (board.repeat == "any")
+        assert asked.steps == (board.next_k if board.ordered else 1)
+        assert (holdout.truth_behaviors is not None) == board.ordered
     assert {name: parts.leakage[name] for name in plain.leakage} == pytest.approx(plain.leakage)
     assert parts.fingerprint == plain.fingerprint
     return True
@@ -405,6 +408,18 @@ BOARDS = st.builds(
 @given(EVENTS, WORDS, BOARDS, st.integers(0, 3))
 def test_random_logs_agree_with_the_plain_splitter(events, searches, board, seed):
     same(shop(events, searches), events, searches, board, seed)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPLITS if kind != "random_pairs"])
+def test_steps_and_their_behaviors_agree_with_the_plain_splitter(kind):
+    ordered = {"target": "next_k", "ordered": True, "split": kind, "test_window_days": 1.5, "valid_window_days": 1.5}
+    found = 0
+    for number, (ask, repeat, candidates) in enumerate(product(*(FIELDS[n] for n in ("ask", "repeat", "candidates")))):
+        rng = np.random.default_rng(number)
+        events, searches = random_log(rng, 150)  # many, so that items come again inside a window
+        board = window(ask=ask, repeat=repeat, candidates=candidates, next_k=int(rng.integers(2, 5)), **ordered)
+        found += same(shop(events, searches), events, searches, board, SEEDS[number])
+    assert found > 6, f"{kind}: only {found} of 12 logs could be split"
 
 
 # Laws

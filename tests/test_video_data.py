@@ -73,7 +73,7 @@ def test_ml_100k():
 @needs("ml-100k")
 def test_video_board_asks_viewers_who_have_a_history():
     data = loaded("video")
-    board, last = find("data", "video").load().boards
+    board, last, _ = find("data", "video").load().boards
     parts = split(data, board)
     assert (board.name, last.name, last.split) == ("video", "video-last", "leave_last_out")
     assert (len(parts.valid.queries), len(parts.test.queries)) == (3948, 7911)

@@ -8,7 +8,6 @@ Letters: Q queries, I items, N pairs of a query and an item.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,4 +139,4 @@ def _drawn(holdout: Holdout, seed: int = 0) -> Holdout:
     if len(queries) <= room:
         return holdout
     rows = np.sort(np.random.default_rng(seed).choice(len(queries), room, replace=False))
-    return replace(holdout, queries=queries.take(rows), truth=holdout.truth.take(rows))
+    return holdout.take(rows)

@@ -13,6 +13,7 @@ SCHEDULES = ("constant", "warmup", "cosine", "plateau", "inverse-sqrt")
 OPTIMIZERS = ("adamw", "adam", "adagrad", "sgd")
 TARGETS = ("auto", "all", "new")
 VIEWS = ("none", "cl4srec", "duorec")
+INIT_ITEMS = ("auto", "always", "never")
 SMALL_CATALOGUE = 20_000  # items up to which loss=auto means the full softmax
 
 
@@ -20,17 +21,27 @@ SMALL_CATALOGUE = 20_000  # items up to which loss=auto means the full softmax
 class TrainParams(Params):
     """Parameters every model trained by `TorchRecommender` has."""
 
-    epochs: int = param(20, "Most passes over the training part.", low=1, high=10_000)
-    batch_size: int = param(64, "Windows of history in a batch.", low=1, high=65_536)
+    epochs: int = param(100, "Most passes over the training part.", low=1, high=10_000)
+    batch_size: int = param(128, "Windows of history in a batch.", low=1, high=65_536)
     learning_rate: float = param(1e-3, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
-    weight_decay: float = param(0.0, "Decay of the weights.", low=0.0, high=1.0)
-    optimizer: str = param("adamw", "Rule of the update.", choices=OPTIMIZERS)
-    schedule: str = param("constant", "Course of the learning rate.", choices=SCHEDULES)
+    weight_decay: float = param(0.0, "Decay of weight matrices; biases and norms keep theirs.", low=0.0, high=1.0)
+    optimizer: str = param("adamw", "Rule of the update; sgd has Nesterov momentum .9.", choices=OPTIMIZERS)
+    schedule: str = param(
+        "constant",
+        "Course of the learning rate; plateau halves it, cosine ends at 0 after `epochs`.",
+        choices=SCHEDULES,
+    )
     warmup_steps: int = param(
         100, "Steps of linear rise; read by warmup, cosine and inverse-sqrt.", low=0, high=1_000_000
     )
+    plateau_patience: int = param(
+        1, "Epochs without a better headline before plateau halves the rate; fewer than patience.", low=1, high=10_000
+    )
+    averaging: float = param(
+        0.998, "Decay of the running average of the weights, which is what answers; 0: none.", low=0.0, high=0.99999
+    )
     clip: float = param(1.0, "Largest norm of the gradient; 0 never clips.", low=0.0, high=1000.0)
-    patience: int = param(3, "Epochs without a better headline before training stops.", low=1, high=10_000)
+    patience: int = param(5, "Epochs without a better headline before training stops.", low=1, high=10_000)
     loss: str = param(
         "auto",
         f"softmax over all items, sampled softmax, gBCE, BCE or BPR; auto: softmax up to {SMALL_CATALOGUE} items, "
@@ -51,7 +62,9 @@ class TrainParams(Params):
     )
     gbce_t: float = param(0.75, "Calibration of gBCE: 0 is BCE, 1 is calibrated.", low=0.0, high=1.0)
     temperature: float = param(1.0, "Logits are divided by it in the loss.", low=0.01, high=100.0)
-    label_smoothing: float = param(0.0, "Share of the target spread over the other items.", low=0.0, high=0.9)
+    label_smoothing: float = param(
+        0.0, "Share of the target spread over all items, in the losses softmax and sampled.", low=0.0, high=0.9
+    )
     targets: str = param(
         "auto",
         "Events that count in the loss: all, or a user's first with an item; auto: new on boards of new items.",
@@ -72,10 +85,28 @@ class TrainParams(Params):
     ssl: str = param("none", "Contrastive loss beside the main one.", choices=VIEWS)
     ssl_weight: float = param(0.1, "Weight of the contrastive loss.", low=0.0, high=10.0)
     ssl_temperature: float = param(1.0, "Temperature of the contrastive loss.", low=0.01, high=100.0)
-    init_from: str = param("", "Key or folder of a finished run whose weights this one starts with.")
+    init_from: str = param(
+        "", "Key, or folder such as runs/KEY, of a finished run whose weights this one begins with; none where empty."
+    )
+    init_items: str = param(
+        "auto",
+        "Items take the vectors that their ids have in that run; auto: unless ids are mere numbers and the catalogues "
+        "differ, for then one number may stand for two items.",
+        choices=INIT_ITEMS,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.label_smoothing and self.loss not in ("auto", "softmax", "sampled"):
+            raise RecbenchError(
+                f"{type(self).__name__}: label_smoothing={self.label_smoothing:g} has no meaning with loss={self.loss}; "
+                "use loss=softmax or sampled, or label_smoothing=0"
+            )
+        if self.schedule == "plateau" and self.plateau_patience >= self.patience:
+            raise RecbenchError(
+                f"{type(self).__name__}: plateau_patience={self.plateau_patience} never acts, training stops after "
+                f"patience={self.patience} such epochs; lower plateau_patience or raise patience"
+            )
         if self.sampling == "in-batch":
             raise RecbenchError(
                 f"{type(self).__name__}: sampling=in-batch is refused: without uniform negatives most of the catalogue "

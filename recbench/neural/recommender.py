@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,9 @@ class TorchRecommender(Recommender):
 
     Params = TrainParams
     net: Any = None
+    vectors_ID: Any = None  # of all items, while answering
     n_items: int = 0
+    item_ids: Any = ()
     facts: dict[str, Any] = {}
     stopped_by: str = ""
     curve: list[list[float]] = []
@@ -54,11 +58,16 @@ class TorchRecommender(Recommender):
         import torch
 
         from recbench.neural.training import train_network
+        from recbench.neural.transfer import begin_with
 
         torch.set_num_threads(context.threads)
         torch.manual_seed(context.seed)
-        self.n_items, self.facts = train.n_items, {}
+        self.n_items, self.item_ids, self.facts = train.n_items, train.item_ids, {}
         self.net = self.network(train)
+        if self.params.init_from:
+            selected = context.evaluate is not None
+            past = context.past_run(self.params.init_from, selected)
+            begin_with(past, selected, self.net, self.item_ids, self.params.init_items)
         self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
         train_network(self, train, context)
 
@@ -83,34 +92,58 @@ class TorchRecommender(Recommender):
         counts_I = np.bincount(pairs % train.n_items, minlength=train.n_items) + 1.0
         return torch.from_numpy((counts_I / counts_I.sum()).astype(np.float32))
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around calls of `score` between which nothing is learned: the vectors of all items are computed once."""
+        import torch
+
+        if self.vectors_ID is not None:  # somebody further out is answering already
+            yield
+            return
+        training = self.net.training
+        self.net.eval()
+        try:
+            with torch.no_grad():
+                self.vectors_ID = self.net.item_vectors().float()
+                yield
+        finally:
+            self.vectors_ID = None
+            self.net.train(training)
+
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the newest max_length items of each history; an empty one scores by the start token."""
         import torch
 
+        with self.answering():
+            states_QD, bias_I = self.states(queries), self.net.item_bias
+            if bias_I is None:
+                return (states_QD @ self.vectors_ID.T).cpu().numpy()
+            return torch.addmm(bias_I.float(), states_QD, self.vectors_ID.T).cpu().numpy()
+
+    def states(self, queries: Queries) -> Tensor:
+        """(Q, D) what the network makes of each history, in batches of like length."""
+        import torch
+
         from recbench.neural.batches import question
 
-        scores_QI = np.empty((len(queries), self.n_items), np.float32)
         order = np.argsort(queries.items.lengths, kind="stable")
-        device = next(self.net.parameters()).device
-        training = self.net.training
-        self.net.eval()
-        with torch.no_grad():
-            weights_ID, bias_I = self.net.item_vectors().float(), self.net.item_bias
-            for at in range(0, len(order), CHUNK):
-                rows = order[at : at + CHUNK]
-                asked = question(queries.take(rows), self.params.max_length, self.net.reads)
-                scores_BI = self.net.last(asked.to(device)).float() @ weights_ID.T
-                scores_QI[rows] = (scores_BI if bias_I is None else scores_BI + bias_I).cpu().numpy()
-        self.net.train(training)
-        return scores_QI
+        states_QD = self.vectors_ID.new_empty(len(order), self.vectors_ID.shape[1])
+        for at in range(0, len(order), CHUNK):
+            rows = order[at : at + CHUNK]
+            asked = question(queries.take(rows), self.params.max_length, self.net.reads)
+            states_QD[torch.from_numpy(rows)] = self.net.last(asked.to(states_QD.device)).float()
+        return states_QD
 
     def save(self, folder: Path) -> None:
-        """weights.safetensors, params.json and model.json; never pickle."""
+        """weights.safetensors, params.json, model.json and the ids of the items; never pickle."""
         from safetensors.torch import save_file
+
+        from recbench.neural.transfer import write_ids
 
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.net.state_dict().items()}
         save_file(weights, folder / "weights.safetensors")
+        write_ids(folder, self.item_ids)
         facts = {"n_items": self.n_items, "chosen_epochs": self.chosen_epochs, "stopped_by": self.stopped_by}
         facts["facts"] = self.facts
         (folder / "model.json").write_text(json.dumps(facts, indent=2))
@@ -121,9 +154,12 @@ class TorchRecommender(Recommender):
         """The model that `save` left in `folder`."""
         from safetensors.torch import load_file
 
+        from recbench.neural.transfer import read_ids
+
         model = cls(cls.Params(**json.loads((folder / "params.json").read_text())))
         for name, value in json.loads((folder / "model.json").read_text()).items():
             setattr(model, name, value)
+        model.item_ids = read_ids(folder)
         catalogue: Any = SimpleNamespace(n_items=model.n_items)
         model.net = model.network(catalogue)
         model.net.load_state_dict(load_file(folder / "weights.safetensors"))

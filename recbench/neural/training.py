@@ -8,6 +8,7 @@ Letters: I items.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
@@ -25,12 +26,17 @@ import torch
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recbench.errors import RecbenchError
+from recbench.neural.augment import augmented
 from recbench.neural.batches import Batch, Windows, loader
 from recbench.neural.choices import TrainParams
+from recbench.neural.contrast import contrast
 from recbench.neural.losses import loss_of
 from recbench.neural.network import Network
+from recbench.neural.optim import falls, optimizer, share_of_rate
+from recbench.neural.team import add_up_gradients, take_buffers_of_the_first
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -46,35 +52,40 @@ class Halt(Exception):
 
 
 class Steps(pl.LightningModule):
-    """One optimisation step: the loss over the positions that count."""
+    """One optimisation step: the loss over the positions that count, and the running average of the weights."""
 
     share_I: Tensor | None
 
-    def __init__(self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int) -> None:
+    def __init__(
+        self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int, team: Team
+    ) -> None:
         super().__init__()
-        self.network, self.params, self.n_steps = network, params, n_steps
+        self.network, self.params, self.n_steps, self.team = network, params, n_steps, team
         self.register_buffer("share_I", share_I, persistent=False)
+        self.average = copy.deepcopy(network).requires_grad_(False) if params.averaging else None
+
+    @property
+    def answering(self) -> Network:
+        """The network that answers: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+    def take_in(self, step: int) -> None:
+        """Move the average a little towards the weights; the first steps weigh more, or it would remember the start."""
+        if self.average is not None:
+            decay = min(self.params.averaging, (1 + step) / (10 + step))
+            mean, now = list(self.average.parameters()), list(self.network.parameters())
+            get_ema_multi_avg_fn(decay)(mean, now, step)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        return loss_of(self.network.asked(batch), self.network, self.params, self.share_I)
+        asked = self.network.asked(augmented(batch, self.params))
+        loss = loss_of(asked, self.network, self.params, self.share_I)
+        if self.params.ssl == "none":
+            return loss
+        return loss + self.params.ssl_weight * contrast(self.network, batch, self.params)
 
     def configure_optimizers(self) -> Any:
-        p = self.params
-        rule = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[p.optimizer]
-        optimizer = rule(self.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.share_of_rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def share_of_rate(self, step: int) -> float:
-        """The part of learning_rate that holds at a step."""
-        if self.params.schedule == "constant":
-            return 1.0
-        warmup = self.params.warmup_steps
-        if step < warmup:
-            return (step + 1) / warmup
-        if self.params.schedule == "warmup":
-            return 1.0
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, self.n_steps - warmup))))
+        # The scaler of 16-mixed lets nobody clip what a fused optimizer unscales on its way.
+        return optimizer(self.network, self.params, fused=self.trainer.precision != "16-mixed")
 
 
 class Watch(pl.Callback):
@@ -87,11 +98,13 @@ class Watch(pl.Callback):
         self.curve: list[list[float]] = []  # epoch, headline (NaN where nothing evaluates), loss
         self.best: dict[str, Tensor] = {}
         self.best_epoch = self.batches = 0
+        self.cpu_before, self.began = 0.0, time.process_time()
         self.loss_sum = torch.zeros((), dtype=torch.float64)
 
     def state_dict(self) -> dict[str, Any]:
         names = ("curve", "best", "best_epoch", "batches", "loss_sum")
-        return {name: getattr(self, name) for name in names}
+        cpu = self.cpu_before + time.process_time() - self.began
+        return {name: getattr(self, name) for name in names} | {"cpu_before": cpu}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.__dict__.update(state_dict)
@@ -106,11 +119,23 @@ class Watch(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed((self.context.seed * 10**6 + trainer.global_step) % 2**63)
+        n_falls = sum(epoch <= len(self.curve) for epoch in self.rate_falls)
+        share = share_of_rate(self.model.params, trainer.global_step, pl_module.n_steps, n_falls)
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = share * self.model.params.learning_rate
+
+    @property
+    def rate_falls(self) -> tuple[int, ...]:
+        """The epochs after which plateau halves the rate; where nothing evaluates, those of the training it repeats."""
+        if self.context.evaluate is None:
+            return self.context.rate_falls
+        return falls([headline for _, headline, _ in self.curve], self.model.params.plateau_patience)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self.batches = batch_idx + 1
+        pl_module.take_in(trainer.global_step)
         self.loss_sum += outputs["loss"].detach().double().cpu()
         if not trainer.is_last_batch and self.reason:
             self.write(trainer)
@@ -137,6 +162,7 @@ class Watch(pl.Callback):
         values, headline = {"loss": loss}, math.nan
         if self.context.evaluate is not None:
             module.eval()
+            self.model.net = module.answering
             with torch.no_grad(), isolate_rng():
                 headline = float(self.context.evaluate(self.model))
             module.train()
@@ -149,7 +175,7 @@ class Watch(pl.Callback):
 
     def keep(self, module: Steps, epoch: int) -> None:
         self.best_epoch = epoch
-        self.best = {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
+        self.best = {name: value.detach().cpu().clone() for name, value in module.answering.state_dict().items()}
         if self.context.folder is not None:
             from safetensors.torch import save_file
 
@@ -190,7 +216,7 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     batches = loader(windows, params.batch_size, context.seed)
     epochs = params.epochs if context.evaluate is not None or context.epochs is None else context.epochs
     watch = Watch(model, context, batches.sampler)
-    steps = Steps(model.net, params, model.item_shares(train), epochs * len(batches))
+    steps = Steps(model.net, params, model.item_shares(train), params.epochs * len(batches))
     path = context.folder / LAST if context.folder is not None else None
     resume = str(path) if context.resume and path is not None and path.is_file() else None
     with quiet(), first_ctrl_c(watch):
@@ -204,10 +230,12 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
             raise
     if watch.patience_is_over and len(watch.curve) < epochs:
         model.stopped_by = "patience"
-    if watch.best:
-        model.net.load_state_dict(watch.best)
+    model.net = steps.network
+    model.net.load_state_dict(watch.best or steps.answering.state_dict())
     model.net.eval()
     model.curve, model.chosen_epochs = watch.curve, watch.best_epoch or len(watch.curve)
+    model.rate_falls = watch.rate_falls
+    model.cpu_before = watch.cpu_before
     if model.stopped_by == "interrupted":
         raise KeyboardInterrupt
 

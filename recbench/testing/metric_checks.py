@@ -23,7 +23,8 @@ def chosen(cls: type[Metric]) -> list[Check]:
         return checks
     checks += [per_query_shape, finite_and_bounded, padding_handled, empty_lists_handled, does_not_touch_input]
     if reads_truth(cls):
-        checks += [constant_scorer_equals_random, direction_holds, perfect_list_is_best, empty_lists_earn_nothing]
+        checks += [direction_holds, perfect_list_is_best, empty_lists_earn_nothing]
+        checks += [] if cls.needs_order else [constant_scorer_equals_random]  # steps are judged in the order drawn
     return checks
 
 
@@ -31,7 +32,8 @@ def reads_truth(cls: type[Metric]) -> bool:
     """Whether the value changes with the right answers: then it measures accuracy."""
     try:
         lists = random_lists()
-        wrong = replace(lists, relevant_QK=np.zeros_like(lists.relevant_QK))
+        none = {name: getattr(lists, name) * 0 - 1 for name in ("truth_QS", "truth_behaviors_QS")}
+        wrong = replace(lists, relevant_QK=np.zeros_like(lists.relevant_QK), **none)
         return not np.array_equal(values(cls, lists), values(cls, wrong))
     except Exception:
         return False  # the other checks say what is broken
@@ -78,14 +80,15 @@ def padding_handled(cls: type[Metric]) -> None:
     assert items is not None  # every world has a table
     order = np.arange(data.n_items)[::-1]
     place = np.argsort(order).astype(np.int32)
-    items_QK = np.where(lists.items_QK >= 0, place[lists.items_QK], -1).astype(np.int32)
+    rows = (np.asarray(row) for row in (lists.items_QK, lists.truth_QS))
+    items_QK, truth_QS = (np.where(row >= 0, place[row], -1).astype(np.int32) for row in rows)
     renamed = replace(
         data,
         interactions=replace(log, item=place[log.item]),
         item_ids=data.item_ids[order],
         items=items.iloc[order].reset_index(drop=True),
     )
-    again = values(cls, replace(lists, items_QK=items_QK), data=renamed)
+    again = values(cls, replace(lists, items_QK=items_QK, truth_QS=truth_QS), data=renamed)
     assert np.allclose(before, again), (
         f"{cls.__name__}: renumbering the items changes the value; is -1 read as the last item?"
     )

@@ -23,6 +23,8 @@ def chosen(cls: type[Recommender]) -> list[Check]:
         contract.knows_no_future,
         contract.answers_empty_history,
         contract.k_larger_than_catalogue,
+        contract.lists_of_steps_valid,
+        contract.steps_know_no_future,
         contract.save_load_round_trip,
         skill.beats_random_on_checkerboard,
         contract.scores_cold_items,

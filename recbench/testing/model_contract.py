@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.data import Queries
-from recbench.model import Recommender
+from recbench.model import Recommendations, Recommender
 from recbench.testing.model_trials import fit, fitted, given, row_of, scores, second, told, with_histories, world
 from recbench.testing.snapshot import changed
+
+STEPS = 5  # that a sequence is asked for
 
 
 def scores_finite_and_shaped(cls: type[Recommender]) -> None:
@@ -115,6 +117,37 @@ def k_larger_than_catalogue(cls: type[Recommender]) -> None:
     k = queries.n_items + 5
     with told(cls, "recommend fails for k larger than the catalogue"):
         answer = model.recommend(queries, k)
+    _allowed_lists(cls, answer, queries, k)
+
+
+def lists_of_steps_valid(cls: type[Recommender]) -> None:
+    """Where the next steps are asked for in order, a list names a new allowed item for each, whatever k is."""
+    model, asked = fitted(cls, "checkerboard"), world("checkerboard").test.queries.take(np.arange(9))
+    for queries in (replace(asked, steps=STEPS), replace(asked, steps=STEPS, seen_allowed=True)):
+        for k in (STEPS - 2, STEPS, STEPS + 3):
+            with told(cls, f"recommend fails where {STEPS} steps are asked for and k={k}"):
+                answer = model.recommend(queries, k)
+            _allowed_lists(cls, answer, queries, k)
+            named = np.all(answer.items_QK[:, :STEPS] >= 0)
+            assert named, f"{cls.__name__}: a step of {STEPS} has no item though more are allowed"
+            told_QK = np.full((len(queries), k), -1) if answer.behaviors_QK is None else np.asarray(answer.behaviors_QK)
+            legal = told_QK.shape == (len(queries), k) and np.isin(told_QK, (-1, 0)).all()
+            assert legal, f"{cls.__name__}: behaviors_QK must hold a behaviour of the data, or -1, for each place"
+
+
+def steps_know_no_future(cls: type[Recommender]) -> None:
+    """The steps named depend on each query's own history only, never on events behind its moment."""
+    model, parts = fitted(cls, "checkerboard"), world("checkerboard")
+    queries = replace(parts.valid.queries, steps=STEPS)
+    cut = with_histories(queries, [row_of(queries, q) for q in range(len(queries))])
+    before, without = (model.recommend(asked, STEPS).items_QK for asked in (queries, cut))
+    assert np.array_equal(before, without), (
+        f"{cls.__name__}: the steps change when events after the moment of asking are removed; read rows through Ragged"
+    )
+
+
+def _allowed_lists(cls: type[Recommender], answer: Recommendations, queries: Queries, k: int) -> None:
+    """Lists of length k hold each allowed item at most once, best first, and -1 behind them."""
     items_QK, scores_QK = np.asarray(answer.items_QK), np.asarray(answer.scores_QK)
     shapes = (items_QK.shape, scores_QK.shape)
     assert shapes == ((len(queries), k),) * 2, (
@@ -127,7 +160,7 @@ def k_larger_than_catalogue(cls: type[Recommender]) -> None:
         )
         assert len(set(real.tolist())) == len(real), f"{cls.__name__}: a list holds an item twice"
         assert real.max(initial=-1) < queries.n_items, f"{cls.__name__}: a list holds an item outside the catalogue"
-        assert not np.isin(real, queries.items[q]).any(), (
+        assert queries.seen_allowed or not np.isin(real, queries.items[q]).any(), (
             f"{cls.__name__}: a list holds an item of the history where seen items are not allowed"
         )
         assert queries.candidates[real].all(), f"{cls.__name__}: a list holds an item that is no candidate"

@@ -15,9 +15,17 @@ from recbench.dataset import Dataset
 from recbench.metric import Metric, RankedLists
 
 
+def _expected(answers: RankedLists, k: int, gain_k: NDArray) -> NDArray:
+    """(Q,) the expected sum of the gains of the first k positions that are right."""
+    row_N, position_N, chance_N = answers.hits
+    first_N = position_N < k
+    gain_N = gain_k[position_N[first_N]] * chance_N[first_N]
+    return np.bincount(row_N[first_N], weights=gain_N, minlength=len(answers.items_QK))
+
+
 def _expected_hits(answers: RankedLists, k: int) -> NDArray:
     """(Q,) the expected number of right answers in the first k positions."""
-    return answers.hit_QK[:, :k].sum(axis=1)
+    return _expected(answers, k, np.ones(k))
 
 
 def _at_least_one(n_Q: NDArray) -> NDArray:
@@ -27,12 +35,11 @@ def _at_least_one(n_Q: NDArray) -> NDArray:
 
 def _split(answers: RankedLists, k: int) -> tuple[NDArray, NDArray, NDArray]:
     """(Q,) bool: the first k may hold a right answer; (Q,) its earliest position; (N,) queries where a tie blurs it."""
-    relevant_QK = answers.relevant_QK[:, :k] > 0
-    first_Q = relevant_QK.argmax(axis=1)
-    rows_Q = np.arange(len(first_Q))
-    found_Q = relevant_QK[rows_Q, first_Q]
-    tied_Q = found_Q & (answers.size_QK[rows_Q, first_Q] > answers.relevant_QK[rows_Q, first_Q])
-    return found_Q, first_Q, np.flatnonzero(tied_Q)
+    row_N, position_N, chance_N = answers.hits
+    opens_N = (position_N < k) & (np.diff(row_N, prepend=-1) > 0)  # positions ascend inside a row
+    found_Q, first_Q = np.zeros(len(answers.items_QK), bool), np.zeros(len(answers.items_QK), np.int64)
+    found_Q[row_N[opens_N]], first_Q[row_N[opens_N]] = True, position_N[opens_N]
+    return found_Q, first_Q, row_N[opens_N & (chance_N < 1)]
 
 
 def _none_right(answers: RankedLists, rows_N: NDArray, k: int) -> NDArray:
@@ -93,9 +100,8 @@ class NDCG(Metric):
 
     def __call__(self, answers: RankedLists, train: Dataset) -> NDArray:
         discount_k = 1 / np.log2(np.arange(self.k) + 2)
-        hit_QK = answers.hit_QK[:, : self.k]
         ideal_Q = np.cumsum(discount_k)[np.minimum(_at_least_one(answers.n_relevant_Q), self.k) - 1]
-        return hit_QK @ discount_k[: hit_QK.shape[1]] / ideal_Q
+        return _expected(answers, self.k, discount_k) / ideal_Q
 
 
 class MRR(Metric):
@@ -119,7 +125,8 @@ class MAP(Metric):
 
     def __call__(self, answers: RankedLists, train: Dataset) -> NDArray:
         start_QK, relevant_QK = answers.start_QK[:, : self.k], answers.relevant_QK[:, : self.k]
-        row_N, position_N = np.nonzero(relevant_QK)
+        row_N, position_N, _ = answers.hits
+        row_N, position_N = row_N[position_N < self.k], position_N[position_N < self.k]
         start_N, right_N = start_QK[row_N, position_N], relevant_QK[row_N, position_N].astype(np.float64)
         size_N = answers.size_QK[row_N, position_N]
         # right answers in the groups before: each group counted once, at its first position

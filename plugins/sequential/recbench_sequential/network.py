@@ -1,17 +1,21 @@
-"""The causal Transformer: tied item embeddings, positions counted from the start of the window.
+"""The causal Transformer: items, with what else is known of them and of their events, through blocks of attention.
 
-Letters: B batch, L length, D width, H heads, I items.
+Letters: B batch, L length, D width, H heads, I items, N chosen items, M words of an item.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbench.neural.network import Network
+from recbench_sequential.blocks import Dropout, HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, gap_buckets
+from recbench_sequential.inputs import NOTHING, Column
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
@@ -20,37 +24,67 @@ if TYPE_CHECKING:
 INIT_STD = 0.02
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward layer of four widths, each behind a LayerNorm and around a residual."""
+class ItemColumn(nn.Module):
+    """What a column of the items table adds to an item's vector: the mean of its words' rows, or a linear projection.
 
-    def __init__(self, params: TransformerParams) -> None:
+    The column's values are saved with the weights.
+    """
+
+    values: Tensor
+
+    def __init__(self, column: Column, dim: int) -> None:
         super().__init__()
-        self.heads, self.dropout = params.heads, params.dropout
-        self.norm1, self.norm2 = nn.LayerNorm(params.dim), nn.LayerNorm(params.dim)
-        self.qkv = nn.Linear(params.dim, 3 * params.dim)
-        self.out = nn.Linear(params.dim, params.dim)
-        self.wide, self.narrow = nn.Linear(params.dim, 4 * params.dim), nn.Linear(4 * params.dim, params.dim)
-        self.drop = nn.Dropout(params.dropout)
+        self.register_buffer("values", torch.from_numpy(column.values))
+        width = column.values.shape[1]
+        self.table = nn.Embedding(column.n_words, dim) if column.n_words else nn.Linear(width, dim, bias=False)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        shape = (*x_BLD.shape[:2], 3, self.heads, -1)
-        q, k, v = self.qkv(self.norm1(x_BLD)).view(shape).permute(2, 0, 3, 1, 4)
-        mixed_BHLD = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x_BLD = x_BLD + self.drop(self.out(mixed_BHLD.transpose(1, 2).flatten(2)))
-        return x_BLD + self.drop(self.narrow(F.gelu(self.wide(self.norm2(x_BLD)))))
+    def forward(self, item_N: Tensor | None) -> Tensor:
+        """(N, D) of the items given, in any shape; of all (I, D) where none are."""
+        values = self.values if item_N is None else self.values[item_N]
+        if isinstance(self.table, nn.Linear):
+            return self.table(values)
+        bag_ND = F.embedding_bag(values.flatten(0, -2), self.table.weight, mode="mean", padding_idx=NOTHING)
+        return bag_ND.view(*values.shape[:-1], -1)
 
 
 class CausalTransformer(Network):
-    """Item number I is the start token, which also pads: its row stands apart so that `items` is the tied table."""
+    """Item number I is the start token, which also pads: its row stands apart so that `items` is the tied table.
 
-    def __init__(self, n_items: int, params: TransformerParams, share_I: Tensor | None = None) -> None:
+    `columns`: of the items table, added to each item's own row, read or predicted; then `known_I` (1: the item was met in
+    training) decides who has a row of its own, for training teaches the rows of others only that they never come.
+    `n_behaviors`: 1 where behaviours are not told apart. `time`: whether attention has a bias by the gap in time.
+    """
+
+    known_I: Tensor
+
+    def __init__(
+        self,
+        n_items: int,
+        params: TransformerParams,
+        share_I: Tensor | None = None,
+        columns: Sequence[Column] = (),
+        known_I: NDArray | None = None,
+        n_behaviors: int = 1,
+        time: bool = False,
+    ) -> None:
         super().__init__()
         self.items = nn.Embedding(n_items, params.dim)
-        self.positions = nn.Embedding(params.max_length + 1, params.dim)
+        self.from_end = params.positions == "end"
+        self.positions = None if params.positions == "none" else nn.Embedding(params.max_length + 1, params.dim)
         self.start = nn.Parameter(torch.empty(params.dim))
-        self.blocks = nn.ModuleList(Block(params) for _ in range(params.blocks))
+        self.blocks = nn.ModuleList(block_of(params) for _ in range(params.blocks))
         self.norm = nn.LayerNorm(params.dim)
-        self.drop = nn.Dropout(params.dropout)
+        self.drop = Dropout(params.dropout)
+        self.columns = nn.ModuleList(ItemColumn(column, params.dim) for column in columns)
+        if columns:
+            self.register_buffer(
+                "known_I", torch.ones(n_items) if known_I is None else torch.from_numpy(known_I).float()
+            )
+        self.behaviors = nn.Embedding(n_behaviors, params.dim) if n_behaviors > 1 else None
+        longest = params.max_length if params.block == "hstu" else 0
+        biased = params.blocks if longest or time else 0
+        self.biases = nn.ModuleList(RelativeBias(params.heads, longest, time) for _ in range(biased))
+        self.reads = ("times",) * time + ("behaviors",) * (n_behaviors > 1)
         for name, weight in self.named_parameters():
             if weight.dim() > 1 or name == "start":
                 nn.init.normal_(weight, std=INIT_STD)
@@ -60,12 +94,53 @@ class CausalTransformer(Network):
             share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
             self.item_bias = nn.Parameter((share_I * n_items).log())
 
+    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
+        """(N, D) each item's own row and what its columns add: of the items given, in any shape; of all, (I, D)."""
+        if not self.columns:
+            return super().item_vectors(item_N)
+        if item_N is not None and item_N.numel() > self.items.num_embeddings:
+            return F.embedding(item_N, self.item_vectors())  # fewer items in all than asked for
+        known_N = self.known_I if item_N is None else self.known_I[item_N]
+        vectors_ND = super().item_vectors(item_N) * known_N.unsqueeze(-1)
+        for column in self.columns:
+            vectors_ND = vectors_ND + column(item_N)
+        return vectors_ND
+
     def encode(self, batch: Batch) -> Tensor:
-        """(B, L, D): position p knows the start token and p events."""
+        """(B, L, D): position p knows the start token, p events, and the moment of asking where it reads times."""
+        x_BLD = self.drop(self.events(batch))
+        bucket_BLL = None
+        if batch.times_BL is not None and batch.target_times_BL is not None and "times" in self.reads:
+            bucket_BLL = gap_buckets(batch.times_BL, batch.target_times_BL, batch.last_B)
+        for number, block in enumerate(self.blocks):
+            bias = self.biases[number](x_BLD.shape[1], bucket_BLL) if self.biases else None
+            x_BLD = block(x_BLD, bias=bias)
+        return self.norm(x_BLD)
+
+    def events(self, batch: Batch) -> Tensor:
+        """(B, L, D) what is read at each position: item, behaviour and place.
+
+        Counted from the end, the newest event of the window has place 0: a state in training then knows how many events
+        of its window follow, though none of them, as in every Transformer whose windows are padded at the left.
+        """
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
-        x_BLD = torch.where(special_BL1, self.start, self.items(batch.items_BL.clamp(max=n_items - 1)))
-        x_BLD = self.drop(x_BLD + self.positions.weight[: batch.items_BL.shape[1]])
-        for block in self.blocks:
-            x_BLD = block(x_BLD)
-        return self.norm(x_BLD)
+        x_BLD = self.item_vectors(batch.items_BL.clamp(max=n_items - 1))
+        if self.behaviors is not None and batch.behaviors_BL is not None:
+            x_BLD = x_BLD + self.behaviors(batch.behaviors_BL)
+        x_BLD = torch.where(special_BL1, self.start, x_BLD)
+        if self.positions is None:
+            return x_BLD
+        length = batch.items_BL.shape[1]
+        if not self.from_end:
+            return x_BLD + self.positions.weight[:length]
+        place_BL = batch.last_B[:, None] - torch.arange(length, device=x_BLD.device)
+        return x_BLD + self.positions(place_BL.clamp(min=0))
+
+
+def block_of(params: TransformerParams) -> nn.Module:
+    """The block that `params.block` names."""
+    if params.block == "hstu":
+        return HSTUBlock(params.dim, params.heads, params.dropout, params.attention_dropout)
+    kind = {"sasrec": SASRecBlock, "ligr": LiGRBlock}[params.block]
+    return kind(params.dim, params.heads, params.dropout, params.feed_forward, params.attention_dropout)

@@ -13,7 +13,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
-from recbench.protocols import NEXT_METRICS, time_split
+from recbench.protocols import NEXT_METRICS, next_five, time_split
 
 LOG, ARTICLES = "users_interactions.csv.zip", "shared_articles.csv"
 BEHAVIORS = {"VIEW": "view", "LIKE": "like", "BOOKMARK": "bookmark", "COMMENT CREATED": "comment", "FOLLOW": "follow"}
@@ -32,6 +32,17 @@ NEW = time_split(
     target="first",
     behaviors=("view",),
     meaning="Which article, known before the window and new to the reader, will a reader open next?",
+)
+
+# A sequence needs articles that were known: of those that a cut in time leaves, two questions of three have one step and
+# one of fourteen all five. With readers held out instead, 2% of the targets are dropped and 600 of 956 questions, of 160
+# readers, have all five steps; the price is that other readers' later events are learned.
+NEXT = next_five(
+    "social-next5",
+    "deskdrop",
+    split="random_users",
+    meaning="Which five articles will a reader new to the model open next, in which order, and what will come of each? "
+    "Leaks over time by design: what others read later is learned.",
 )
 
 
@@ -65,6 +76,7 @@ class Deskdrop(DatasetSource):
             repeat="any",
             meaning="Which article known before the window will a reader open next, again or for the first time?",
         ),
+        NEXT,
     )
 
     def load(self) -> Dataset:

@@ -10,7 +10,7 @@ from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
-from recbench.protocols import NEXT_METRICS, leave_last_out, time_split
+from recbench.protocols import NEXT_METRICS, leave_last_out, next_five, time_split
 
 TERMS = "research use with acknowledgement; no redistribution without permission, no commercial use (GroupLens)"
 CITATION = "Harper and Konstan, The MovieLens Datasets, TiiS 2015"
@@ -79,6 +79,15 @@ class MovieLens100k(DatasetSource):
             meaning="Which film will a user rate next, having rated what came before, be it minutes ago?",
         ),
         leave_last_out("video-last", "ml-100k"),
+        # Asked at each new film for the same reason. Of films rated in the same second the order is drawn by lot, and so
+        # no model can name every place: compare with other models, not with 1.
+        next_five(
+            "video-next5",
+            "ml-100k",
+            test_window_days=28,
+            valid_window_days=28,
+            meaning="Which five films will a user rate next, in which order, and which of them be liked?",
+        ),
     )
 
     def load(self) -> Dataset:

@@ -1,0 +1,1 @@
+"""SASRec of each rival, in the shape that benchmarks/sequential.py asks for."""

@@ -1,0 +1,48 @@
+"""The recurrent network: tied item embeddings, one state for each position.
+
+Letters: B batch, L length, D width of items, H width of the state, I items.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from recbench.neural.network import Network
+
+if TYPE_CHECKING:
+    from recbench.neural.batches import Batch
+    from recbench_sequential.gru4rec import GRU4RecParams
+
+INIT_STD = 0.02
+
+
+class Recurrent(Network):
+    """Item number I is the start token, which also pads: its row stands apart so that `items` is the tied table.
+
+    Batches are padded at the right, where nothing that counts is behind the padding: no state needs to be masked.
+    """
+
+    def __init__(self, n_items: int, params: GRU4RecParams, share_I: Tensor | None = None) -> None:
+        super().__init__()
+        self.items = nn.Embedding(n_items, params.dim)
+        self.start = nn.Parameter(torch.empty(params.dim))
+        between = params.dropout if params.layers > 1 else 0.0
+        self.gru = nn.GRU(params.dim, params.hidden, params.layers, batch_first=True, dropout=between)
+        self.out = nn.Linear(params.hidden, params.dim) if params.hidden != params.dim else nn.Identity()
+        self.drop_items, self.drop = nn.Dropout(params.embedding_dropout), nn.Dropout(params.dropout)
+        nn.init.normal_(self.items.weight, std=INIT_STD)
+        nn.init.normal_(self.start, std=INIT_STD)
+        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
+            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
+            self.item_bias = nn.Parameter((share_I * n_items).log())
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(B, L, D): position p knows the start token and p events."""
+        n_items = self.items.num_embeddings
+        special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
+        x_BLD = torch.where(special_BL1, self.start, self.items(batch.items_BL.clamp(max=n_items - 1)))
+        states_BLH, _ = self.gru(self.drop_items(x_BLD))
+        return self.out(self.drop(states_BLH))

@@ -1,0 +1,184 @@
+"""Losses of states against items, with the gradient computed on the way forward.
+
+Logits, or vectors gathered for each position, exist in pieces of rows only: nothing is kept for the way back, nothing
+computed twice, and memory never holds (positions x items). So these losses are differentiable once.
+
+Letters: P positions, D width, N items of the comparison, M items of one position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CELLS = 6 << 20  # numbers of a piece, 25 MB: more are slow to come by, fewer make the products slow
+LARGEST = 60.0  # up to here exponentials and their sums fit float32 without subtracting the largest logit first
+
+OwnRule = Callable[[Tensor, Tensor], Tensor]  # logits of targets (P,) and of their negatives (P, M) -> losses (P,)
+
+# Turns logits (P, N), in place, into their gradient but for one factor a position, given the target's logit (P,) and
+# whether all logits are below LARGEST. Returns, each (P,): the loss, that factor, the derivative by the target's logit.
+Rule = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
+
+
+class Compared(NamedTuple):
+    """`positive_P`: the logits of the targets. `item_N`: which items the candidates are; those that are a position's own
+    target do not count there. None: the candidates are all items, and the target is one of them."""
+
+    states_PD: Tensor
+    vectors_ND: Tensor
+    bias_N: Tensor | None
+    positive_P: Tensor
+    target_P: Tensor
+    item_N: Tensor | None = None
+
+
+def mean_loss(rule: Rule, compared: Compared) -> Tensor:
+    """The mean loss of the positions. Under bfloat16 autocast products are in it, sums never."""
+    return _Shared.apply(rule, *compared)  # type: ignore[return-value]
+
+
+def mean_own_loss(
+    rule: OwnRule, states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, place_PM: Tensor
+) -> Tensor:
+    """The mean loss of positions that have items of their own: rows `place_PM` of the vectors, the target's first."""
+    return _Own.apply(rule, states_PD, vectors_ND, bias_N, place_PM)  # type: ignore[return-value]
+
+
+def softmax_rule(
+    logits_PN: Tensor, positive_P: Tensor, bounded: bool, apart: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-entropy; `apart`: the target is none of the candidates, so that its exponential joins theirs."""
+    if not bounded:
+        top_P = torch.maximum(logits_PN.amax(1), positive_P)
+        logits_PN.sub_(top_P[:, None])
+        positive_P = positive_P - top_P
+    own_P = positive_P.exp() if apart else torch.zeros_like(positive_P)
+    total_P = logits_PN.exp_().sum(1, dtype=positive_P.dtype) + own_P
+    return total_P.log() - positive_P, 1 / total_P, own_P / total_P - 1
+
+
+def logistic_rule(logits_PN: Tensor, positive_P: Tensor, _: bool, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Binary cross-entropy, mean over target and candidates, in which the target's part counts `beta`."""
+    part = 1 / (1 + logits_PN.shape[1])
+    negative_P = F.softplus(logits_PN).sum(1, dtype=positive_P.dtype)
+    logits_PN.sigmoid_()
+    loss_P = part * (negative_P + beta * F.softplus(-positive_P))
+    return loss_P, torch.full_like(positive_P, part), -part * beta * torch.sigmoid(-positive_P)
+
+
+class _Fused(torch.autograd.Function):
+    """Base of both: `forward` saves the gradients of the sum of losses, for each input or None."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # the gradients kept do not know what they depend on
+            raise RuntimeError("this loss is differentiable once; create_graph is not for it")
+        scale = grads[0] / ctx.n_positions
+        return tuple(None if x is None else x * scale for x in ctx.saved_tensors)
+
+
+class _Shared(_Fused):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rule: Rule,
+        states_PD: Tensor,
+        vectors_ND: Tensor,
+        bias_N: Tensor | None,
+        positive_P: Tensor,
+        target_P: Tensor,
+        item_N: Tensor | None,
+    ) -> Tensor:
+        grad_PD, grad_ND, grad_P = (torch.zeros_like(x) for x in (states_PD, vectors_ND, positive_P))
+        grad_N = None if bias_N is None else torch.zeros_like(bias_N)
+        loss_P, kind = torch.empty_like(positive_P), product_type(states_PD)
+        table_ND, plus_N = vectors_ND.to(kind), None if bias_N is None else bias_N.to(kind)
+        bounded = largest_logit(states_PD, vectors_ND, bias_N, positive_P) < LARGEST
+        rows = rows_at_once(len(states_PD), len(vectors_ND))
+        buffer_PN = states_PD.new_empty(rows, len(vectors_ND), dtype=kind)
+        with torch.autocast(states_PD.device.type, enabled=False):
+            for at in range(0, len(states_PD), rows):
+                part = slice(at, at + rows)
+                part_PD = states_PD[part]
+                logits_PN = products(part_PD.to(kind), table_ND, plus_N, buffer_PN[: len(part_PD)])
+                if item_N is not None:
+                    logits_PN.masked_fill_(item_N == target_P[part, None], -torch.inf)
+                loss_P[part], factor_P, grad_P[part] = rule(logits_PN, positive_P[part], bounded)
+                grad_PD[part] = torch.mm(logits_PN, table_ND) * factor_P[:, None]
+                add_product(grad_ND, logits_PN.T, part_PD * factor_P[:, None])
+                if grad_N is not None:
+                    add_product(grad_N[:, None], logits_PN.T, factor_P[:, None])
+        ctx.save_for_backward(None, grad_PD, grad_ND, grad_N, grad_P, None, None)
+        ctx.n_positions = len(states_PD)
+        return loss_P.mean()
+
+
+class _Own(_Fused):
+    @staticmethod
+    def forward(
+        ctx: Any, rule: OwnRule, states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, place_PM: Tensor
+    ) -> Tensor:
+        grad_PD, grad_ND = torch.zeros_like(states_PD), torch.zeros_like(vectors_ND)
+        grad_N = None if bias_N is None else torch.zeros_like(bias_N)
+        loss_P = states_PD.new_empty(len(states_PD))
+        rows = rows_at_once(len(place_PM), place_PM.shape[1] * states_PD.shape[1])
+        for at in range(0, len(states_PD), rows):
+            part = slice(at, at + rows)
+            part_P1D, place_M = states_PD[part, None], place_PM[part].flatten()
+            vectors_PMD = vectors_ND[place_M].view(*place_PM[part].shape, -1)
+            logits_PM = (part_P1D * vectors_PMD).sum(-1)
+            if bias_N is not None:
+                logits_PM += bias_N[place_PM[part]]
+            with torch.enable_grad():
+                logits_PM.requires_grad_()
+                part_P = rule(logits_PM[:, 0], logits_PM[:, 1:])
+            loss_P[part] = part_P.detach()
+            (grad_PM,) = torch.autograd.grad(part_P, logits_PM, torch.ones_like(part_P))
+            grad_PD[part] = vectors_PMD.mul_(grad_PM[..., None]).sum(1)
+            grad_ND.index_add_(0, place_M, (grad_PM[..., None] * part_P1D).flatten(0, 1))
+            if grad_N is not None:
+                grad_N.index_add_(0, place_M, grad_PM.flatten())
+        ctx.save_for_backward(None, grad_PD, grad_ND, grad_N, None)
+        ctx.n_positions = len(states_PD)
+        return loss_P.mean()
+
+
+def product_type(states_PD: Tensor) -> torch.dtype:
+    """bfloat16 under its autocast, else that of the states: float16 holds neither exponentials nor their inverses."""
+    device = states_PD.device.type
+    if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16:
+        return torch.bfloat16
+    return states_PD.dtype
+
+
+def rows_at_once(n: int, width: int) -> int:
+    """Rows of a piece where `n` rows of `width` numbers fall into pieces of like size, each within `CELLS`."""
+    pieces = -(-n // max(1, CELLS // width))
+    return -(-n // pieces)
+
+
+def largest_logit(states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, positive_P: Tensor) -> float:
+    """No logit is larger, by the inequality of Cauchy and Schwarz."""
+    state, vector = (torch.linalg.vector_norm(x, dim=1).amax() for x in (states_PD, vectors_ND))
+    bias = 0.0 if bias_N is None else bias_N.abs().amax()
+    return float(torch.maximum(state * vector + bias, positive_P.abs().amax()))
+
+
+def products(states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, out: Tensor) -> Tensor:
+    """(P, N) logits, written into `out`."""
+    if bias_N is None:
+        return torch.mm(states_PD, vectors_ND.T, out=out)
+    return torch.addmm(bias_N, states_PD, vectors_ND.T, out=out)
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, in one step where the types are equal."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right.to(left.dtype)

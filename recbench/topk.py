@@ -1,0 +1,132 @@
+"""The best items of each query: what may not be recommended is masked, and ties are drawn, once for all models.
+
+Letters: Q queries, K list length, I items, B columns of a block, W blocks, C columns that may hold the best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Queries
+from recbench.errors import RecbenchError
+
+BLOCK = 64  # columns that share a maximum when a row's k-th largest score is sought
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """`items_QK`: int32, best first, -1 behind the end of a short list; `scores_QK`: float32, never rising.
+
+    Where the queries ask for several steps, place s is step s, and `behaviors_QK`, int8, says what the user does with
+    its item: -1 where unknown, None where the model does not tell behaviours.
+    """
+
+    items_QK: NDArray
+    scores_QK: NDArray
+    behaviors_QK: NDArray | None = None
+
+
+def mask(scores_QI: NDArray, queries: Queries) -> NDArray:
+    """Scores as float32 with -inf at items that may not be recommended; RecbenchError on NaN, infinity or shape."""
+    scores_QI = np.array(scores_QI, dtype=np.float32)
+    if scores_QI.shape != (len(queries), queries.n_items):
+        raise RecbenchError(f"scores must have shape {(len(queries), queries.n_items)}; given {scores_QI.shape}")
+    with np.errstate(all="ignore"):  # no sum is finite where a score is not, and summing is the quickest look at all
+        sum_Q = scores_QI @ np.ones(queries.n_items, np.float32)
+    if not np.isfinite(sum_Q).all() and not np.isfinite(scores_QI).all():
+        raise RecbenchError("scores hold NaN or infinity")
+    if not queries.candidates.all():
+        scores_QI += np.where(queries.candidates, np.float32(0), np.float32(-np.inf))
+    if not queries.seen_allowed:
+        scores_QI[queries.items.flat()] = -np.inf
+    return scores_QI
+
+
+def top_k(scores_QI: NDArray, k: int, seed: int = 0, query_Q: NDArray | None = None) -> Recommendations:
+    """The k largest scores of each row; ties in a random order drawn by seed; -inf never enters a list.
+
+    A draw depends on seed, item and the query's number in `query_Q` (none: its row), not on the other rows.
+    """
+    return top_k_and_tied(scores_QI, k, seed, query_Q)[0]
+
+
+def top_k_and_tied(
+    scores_QI: NDArray, k: int, seed: int = 0, query_Q: NDArray | None = None
+) -> tuple[Recommendations, NDArray]:
+    """The lists of `top_k`; (Q,) how many items of the row, listed or not, have the last score of a full list."""
+    n_queries, n_items = scores_QI.shape
+    query_Q, take = np.arange(n_queries) if query_Q is None else query_Q, min(k, n_items)
+    items_QK = np.full((n_queries, k), -1, np.int32)
+    items_QK[:, :take], least_Q1, open_Q = _best(scores_QI, take)
+    scores_QK = np.take_along_axis(scores_QI, items_QK, axis=1)
+    tied_Q = (scores_QK[:, :take] == least_Q1).sum(1)
+    if open_Q.any():
+        scores, least, query = scores_QI[open_Q], least_Q1[open_Q], query_Q[open_Q]
+        items_QK[open_Q, :take], tied_Q[open_Q] = _drawn(scores, least, take, seed, query)
+        scores_QK[open_Q] = np.take_along_axis(scores, items_QK[open_Q], axis=1)
+    scores_QK[items_QK < 0] = -np.inf
+    order_QK = np.lexsort((lots(seed, query_Q[:, None], items_QK), -scores_QK), axis=1)
+    items_QK, scores_QK = (np.take_along_axis(values, order_QK, axis=1) for values in (items_QK, scores_QK))
+    return Recommendations(items_QK, scores_QK), tied_Q
+
+
+def lots(seed: int, query: NDArray, item: NDArray) -> NDArray:
+    """64 random bits for each pair of query and item; tied items stand in their order.
+
+    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, doi 10.1145/2660193.2660195) of a weighted sum of the three numbers.
+    """
+    lot = query.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + item.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+    lot += np.uint64(int(seed) * 0xDA942042E4DD58B5 % 2**64)
+    lot = (lot ^ (lot >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    lot = (lot ^ (lot >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return lot ^ (lot >> np.uint64(31))
+
+
+def _best(scores_QI: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
+    """(Q, K) the k best items in no order; (Q, 1) the k-th largest score; (Q,) rows whose items it leaves open.
+
+    The best stand in the k blocks of columns whose largest scores are the largest, so that a row is read once. Open are
+    rows where more than k items reach the k-th score, or where it is -inf.
+    """
+    n_queries, n_items = scores_QI.shape
+    width, row_Q1 = n_items // BLOCK, np.arange(n_queries)[:, None]
+    few_QC, in_blocks = scores_QI, width > 2 * k
+    if in_blocks:
+        blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
+        largest_QW = blocks_QBW.max(axis=1)
+        block_QK = np.argpartition(largest_QW, width - k, axis=1)[:, width - k :]
+        inside_QBK = np.take_along_axis(blocks_QBW, block_QK[:, None, :], axis=2)
+        few_QC = np.concatenate([inside_QBK.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
+    n_few = few_QC.shape[1]
+    least_Q1 = np.partition(few_QC, n_few - k, axis=1)[:, n_few - k, None]
+    chosen_QC = few_QC >= least_Q1
+    open_Q = (chosen_QC.sum(1) > k) | (least_Q1[:, 0] == -np.inf)
+    if in_blocks:
+        open_Q |= (largest_QW >= least_Q1).sum(1) > k
+    chosen_QC[open_Q] = np.arange(n_few) < k  # any k, so that every row has as many
+    # Flat, because nonzero of two dimensions takes six times as long.
+    column_QK = np.flatnonzero(chosen_QC.ravel()).reshape(n_queries, k) - n_few * row_Q1
+    if in_blocks:
+        inside_QK = column_QK // k * width + block_QK[row_Q1, column_QK % k]
+        column_QK = np.where(column_QK < BLOCK * k, inside_QK, column_QK + BLOCK * (width - k))
+    return column_QK, least_Q1, open_Q
+
+
+def _drawn(scores_QI: NDArray, least_Q1: NDArray, k: int, seed: int, query_Q: NDArray) -> tuple[NDArray, NDArray]:
+    """(Q, K) the k best items in no order, -1 where there are fewer; (Q,) how many have the k-th largest score: of
+    those, as many as there is room for are drawn.
+    """
+    above_QI, tied_QI = scores_QI > least_Q1, (scores_QI == least_Q1) & (least_Q1 > -np.inf)
+    tied_Q, room_Q = tied_QI.sum(1), k - above_QI.sum(1)
+    for q in np.flatnonzero(tied_Q > room_Q):
+        rng = np.random.default_rng((seed, query_Q[q]))
+        drawn = rng.choice(tied_Q[q], room_Q[q], replace=False, shuffle=False)
+        above_QI[q, np.flatnonzero(tied_QI[q])[drawn]] = True
+        tied_QI[q] = False
+    row, item = np.divmod(np.flatnonzero((above_QI | tied_QI).ravel()), scores_QI.shape[1])
+    items_QK = np.full((len(scores_QI), k), -1, np.int32)
+    items_QK[row, np.arange(len(row)) - np.searchsorted(row, row)] = item
+    return items_QK, tied_Q

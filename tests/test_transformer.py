@@ -1,0 +1,550 @@
+"""The Transformer: each block against loops over numbers, what a state may know, and worlds that need its options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recbench.data import Interactions, Queries, Ragged
+from recbench.dataset import Dataset, DatasetInfo
+from recbench.errors import RecbenchError
+from recbench.model import Context
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+from recbench_sequential import inputs  # noqa: E402
+from recbench_sequential.blocks import (  # noqa: E402
+    BUCKETS,
+    Dropout,
+    HSTUBlock,
+    LiGRBlock,
+    Lookup,
+    RelativeBias,
+    SASRecBlock,
+    gap_buckets,
+)
+from recbench_sequential.inputs import Column, column_of, item_columns, scaled  # noqa: E402
+from recbench_sequential.network import CausalTransformer  # noqa: E402
+from recbench_sequential.transformer import Transformer, TransformerParams  # noqa: E402
+
+from recbench.neural.batches import Batch, Windows, question  # noqa: E402
+
+BLOCKS = ("sasrec", "ligr", "hstu")
+SMALL = TransformerParams(**Transformer.small)
+ITEMS, DAY = 12, 86400
+
+
+def dataset(item_UL: np.ndarray, time_UL: np.ndarray, n_items: int, clock: str = "seconds", **given: object) -> Dataset:
+    """Every user's row of items and times, with a behaviour each where `behavior` gives them."""
+    n, length = item_UL.shape
+    behavior = np.asarray(given.pop("behavior", np.zeros((n, length)))).ravel().astype(np.int8)
+    user, names = np.repeat(np.arange(n), length), ("view", "buy")[: behavior.max() + 1]
+    log = Interactions.sorted(
+        user, item_UL.ravel(), time_UL.ravel(), behavior=behavior, behaviors=names, n_users=n, n_items=n_items
+    )
+    return Dataset(
+        DatasetInfo("world", "test", clock, "none", "made here"), log, np.arange(n), np.arange(n_items), **given
+    )
+
+
+def ask(items: list[list[int]], times: list[list[int]], moment: list[int], behaviors: list, n_items: int) -> Queries:
+    rows, places = Ragged.from_rows(items), np.arange(len(items))
+    values = Ragged.from_rows(times, np.int64)
+    everything = np.ones(n_items, bool)
+    return Queries(places, np.array(moment), rows, Ragged.from_rows(behaviors), values, rows, everything, True)
+
+
+def plain(*items: list[int], n_items: int = ITEMS) -> Queries:
+    """Questions a day after histories of one event a day."""
+    times = [[DAY * t for t in range(len(row))] for row in items]
+    return ask(list(items), times, [DAY * len(row) for row in items], [[0] * len(row) for row in items], n_items)
+
+
+def fitted(data: Dataset, params: TransformerParams = SMALL, **context: object) -> Transformer:
+    model = Transformer(params)
+    model.fit(data, Context(**{"seed": 3, **context}))
+    return model
+
+
+def chain_world() -> Dataset:
+    item_UL = (np.arange(60)[:, None] + np.arange(12)) % ITEMS
+    return dataset(item_UL, np.tile(DAY * np.arange(12), (60, 1)), ITEMS)
+
+
+# Blocks against a second implementation, one number after another.
+
+
+def normed(x: np.ndarray, norm: torch.nn.LayerNorm) -> np.ndarray:
+    centred = x - x.mean()
+    return centred / np.sqrt((centred**2).mean() + norm.eps) * norm.weight.numpy() + norm.bias.numpy()
+
+
+def linear(x: np.ndarray, layer: torch.nn.Linear) -> np.ndarray:
+    return layer.weight.numpy() @ x + (0 if layer.bias is None else layer.bias.numpy())
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x * sigmoid(x)
+
+
+def attended(q_LD: list, k_LD: list, v_LD: list, heads: int, may: np.ndarray, bias: np.ndarray, soft: bool) -> list:
+    """The mix of values at each position, head by head, of the keys that may be seen."""
+    width, out = len(q_LD[0]) // heads, []
+    for p in range(len(q_LD)):
+        mixed = []
+        for h in range(heads):
+            part = slice(h * width, (h + 1) * width)
+            keys = [j for j in range(len(k_LD)) if may[p, j]]
+            logits = np.array(
+                [q_LD[p][part] @ k_LD[j][part] / (np.sqrt(width) if soft else 1) + bias[h, p, j] for j in keys]
+            )
+            weights = np.exp(logits) / np.exp(logits).sum() if soft else silu(logits) / len(keys)
+            mixed.append(sum(w * v_LD[j][part] for w, j in zip(weights, keys, strict=True)))
+        out.append(np.concatenate(mixed))
+    return out
+
+
+def by_hand(block: torch.nn.Module, x_LD: np.ndarray, may: np.ndarray, bias: np.ndarray, heads: int) -> np.ndarray:
+    dim = x_LD.shape[1]
+    if isinstance(block, HSTUBlock):
+        u, v, q, k = zip(*(np.split(silu(linear(normed(x, block.norm1), block.uvqk)), 4) for x in x_LD), strict=True)
+        mixed = attended(q, k, v, heads, may, bias, soft=False)
+        rows = zip(x_LD, mixed, u, strict=True)
+        return np.array([x + linear(normed(a, block.norm2) * gate, block.out) for x, a, gate in rows])
+    attention, out = block.attention, []
+    q, k, v = zip(*(np.split(linear(normed(x, block.norm1), attention.qkv), 3) for x in x_LD), strict=True)
+    for x, mixed in zip(x_LD, attended(q, k, v, heads, may, bias, soft=True), strict=True):
+        if isinstance(block, LiGRBlock):
+            y = x + sigmoid(linear(x, block.gate1)) * linear(mixed, attention.out)
+            wide = linear(normed(y, block.norm2), block.wide)
+            half = len(wide) // 2
+            out.append(y + sigmoid(linear(y, block.gate2)) * linear(silu(wide[:half]) * wide[half:], block.narrow))
+        else:
+            y = x + linear(mixed, attention.out)
+            wide = torch.from_numpy(linear(normed(y, block.norm2), block.wide))
+            erf = (wide * (1 + torch.erf(wide / np.sqrt(2))) / 2).numpy()
+            out.append(y + linear(erf, block.narrow))
+    assert len(out[0]) == dim
+    return np.array(out)
+
+
+@pytest.mark.parametrize("sight", ["causal", "biased", "padded"])
+@pytest.mark.parametrize("kind", [SASRecBlock, LiGRBlock, HSTUBlock])
+def test_a_block_is_what_its_formula_says(kind: type, sight: str) -> None:
+    torch.manual_seed(0)
+    block, (length, dim, heads) = kind(6, 2, 0.0).double().eval(), (5, 6, 2)
+    x_BLD = torch.randn(2, length, dim, dtype=torch.float64)
+    bias = torch.randn(2, heads, length, length, dtype=torch.float64) if sight == "biased" else None
+    real_BL = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    mask = real_BL[:, None, None, :] if sight == "padded" else None
+    with torch.no_grad():
+        found_BLD = block(x_BLD, mask, bias).numpy()
+        for b in range(2):
+            may = np.tile(real_BL[b].numpy(), (length, 1)) if sight == "padded" else np.tri(length, dtype=bool)
+            added = np.zeros((heads, length, length)) if bias is None else bias[b].numpy()
+            np.testing.assert_allclose(found_BLD[b], by_hand(block, x_BLD[b].numpy(), may, added, heads), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [SASRecBlock, LiGRBlock, HSTUBlock])
+def test_attention_dropout_is_for_training_alone(kind: type) -> None:
+    x_BLD = torch.randn(2, 6, 8)
+    block = kind(8, 2, 0.0, attention_dropout=0.5)
+    assert not torch.equal(block(x_BLD), block(x_BLD))
+    assert torch.equal(block.eval()(x_BLD), block(x_BLD))
+    nothing = kind(8, 2, 0.0, attention_dropout=1e-9)  # drops nothing, by the road that could
+    for mask in (None, torch.tensor([[True] * 6, [True] * 3 + [False] * 3])[:, None, None, :]):
+        torch.testing.assert_close(nothing.train()(x_BLD, mask), nothing.eval()(x_BLD, mask))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    for shape in ((999, 101), (7,), (0, 3)):
+        x = torch.ones(shape, requires_grad=True)
+        out = Dropout(0.25)(x)
+        kept = out != 0
+        assert out.shape == x.shape and torch.equal(out[kept], torch.full_like(out[kept], 4 / 3))
+        out.sum().backward()
+        assert torch.equal(x.grad, out)  # the mask that went forward goes back
+    kept = Dropout(0.25)(torch.ones(1000, 400)) != 0
+    assert abs(float(kept.float().mean()) - 0.75) < 5 * np.sqrt(0.25 * 0.75 / 400_000)
+    for apart in range(1, 9):  # elements that come from one draw are as independent as others
+        both = (kept[:, apart:] & kept[:, :-apart]).float()
+        assert abs(float(both.mean()) - 0.75**2) < 5 * np.sqrt(0.25 / both.numel())
+    assert torch.equal(Dropout(0.25).eval()(torch.ones(5)), torch.ones(5))
+    assert Dropout(0.9)(torch.ones(4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+# Time and positions.
+
+
+def test_buckets_of_gaps() -> None:
+    times_BL = torch.tensor([[100, 100, 101, 103, 1103, 1103]])  # the start token, then what is read; the last pads
+    asked_BL = torch.tensor([[7, 7, 7, 7, 1103 + 2**33, 7]])  # real at the last position alone, as in a question
+    bucket_LL = gap_buckets(times_BL, asked_BL, torch.tensor([4]))[0]
+    assert bucket_LL[:, 0].tolist() == [BUCKETS] * 6  # the start token is no event
+    assert bucket_LL[1, 1:2].tolist() == [1]  # at 101
+    assert bucket_LL[2, 1:3].tolist() == [3, 2]  # at 103: 3 and 2 seconds
+    assert bucket_LL[3, 1:4].tolist() == [19] * 3  # at 1103: 1003 to 1000 lie between 724 and 1024
+    assert bucket_LL[4, 1:5].tolist() == [BUCKETS - 1] * 4
+    seconds = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 15, 16, 1023, 1024])
+    times_BL = torch.zeros(len(seconds), 2, dtype=torch.long)
+    column = gap_buckets(times_BL, seconds[:, None].expand(-1, 2), torch.ones(len(seconds)))[:, 1, 1]
+    assert column.tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 19, 20]
+
+
+def test_a_question_has_the_gaps_that_training_had() -> None:
+    time_UL = np.array([[0, 5, 5, 400, 90_000, 90_100]])
+    log = dataset(np.array([[3, 1, 4, 1, 5, 9]]), time_UL, ITEMS).interactions
+    trained = Windows(log, 9, new_only=False, reads=("times",))[np.array([0])]
+    asked = question(
+        ask([[3, 1, 4, 1, 5], [2] * 7], [[0, 5, 5, 400, 90_000], [1] * 7], [90_100, 50], [[0] * 5, [0] * 7], ITEMS),
+        9, ("times",),
+    )  # fmt: skip
+    one, two = (gap_buckets(b.times_BL, b.target_times_BL, b.last_B)[0, :6, :6].tril() for b in (trained, asked))
+    assert torch.equal(one, two) and one[:, 1:].max() > 30
+
+
+def test_a_relative_bias_is_its_tables_rows() -> None:
+    bias, bucket_BLL = RelativeBias(2, 5, True), torch.randint(BUCKETS + 1, (3, 4, 4))
+    found_BHLL = bias(4, bucket_BLL)
+    for b, h, p in np.ndindex(3, 2, 4):
+        for j in range(p + 1):
+            by_gap = bias.by_gap.weight[bucket_BLL[b, p, j], h]
+            assert found_BHLL[b, h, p, j] == by_gap + bias.by_distance.weight[p - j, h]
+    table_TH = torch.randn(BUCKETS + 1, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda table: Lookup.apply(table, bucket_BLL), table_TH)
+    assert RelativeBias(2, 0, True)(4, bucket_BLL).shape == (3, 2, 4, 4)
+    assert RelativeBias(2, 5, False)(4, None).shape == (1, 2, 4, 4)
+
+
+# What a state may know.
+
+WORDS = Column("colour", 5, np.random.default_rng(0).integers(0, 5, (ITEMS, 3)).astype(np.int32))
+VECTORS = Column("vector", 0, np.random.default_rng(1).normal(size=(ITEMS, 4)).astype(np.float32))
+OPTIONS = {
+    "plain": {},
+    "end": {"positions": "end"},
+    "none": {"positions": "none"},
+    "time": {"time": True},
+    "all": {"positions": "end", "time": True, "n_behaviors": 3, "columns": [WORDS, VECTORS]},
+}
+
+
+def network(block: str, option: str) -> CausalTransformer:
+    """An untrained network whose weights are large enough that all it reads shows."""
+    torch.manual_seed(0)
+    given = dict(OPTIONS[option])
+    params = replace(SMALL, block=block, blocks=2, heads=2, dim=8, positions=given.pop("positions", "start"))
+    net = CausalTransformer(ITEMS, params, **given).eval()
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    return net
+
+
+def batch(lengths: list[int]) -> Batch:
+    """Rows of random events, read behind the start token."""
+    longest, rng = max(lengths) + 1, torch.Generator().manual_seed(1)
+    shape = (len(lengths), longest)
+    items_BL = torch.randint(ITEMS, shape, generator=rng)
+    items_BL[:, 0] = ITEMS
+    behaviors_BL = torch.randint(3, shape, generator=rng)
+    times_BL = torch.randint(10**6, shape, generator=rng).sort(dim=1).values
+    targets_BL = torch.cat([times_BL[:, 1:], times_BL[:, -1:] + 9], dim=1)
+    nothing = torch.zeros(shape, dtype=torch.long)
+    return Batch(items_BL, nothing, nothing, nothing.bool(), torch.tensor(lengths), times_BL, targets_BL, behaviors_BL)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_what_comes_later_never_changes_a_state(block: str, option: str) -> None:
+    """Position p has read p events and knows when it is asked: the items and behaviours behind them, and later times,
+    have no say; the last event read has."""
+    net, whole = network(block, option), batch([9, 9])
+    with torch.no_grad():
+        before_BLD = net.encode(whole)
+        for p in range(9):
+            changed = Batch(*(None if column is None else column.clone() for column in whole))
+            changed.items_BL[:, p + 1 :] = (changed.items_BL[:, p + 1 :] + 5) % ITEMS
+            changed.behaviors_BL[:, p + 1 :] = (changed.behaviors_BL[:, p + 1 :] + 1) % 3
+            changed.times_BL[:, p + 2 :] += 10**7
+            changed.target_times_BL[:, p + 1 :] += 10**7
+            after_BLD = net.encode(changed)
+            assert torch.equal(after_BLD[:, : p + 1], before_BLD[:, : p + 1])
+            assert not torch.equal(after_BLD[:, p + 1], before_BLD[:, p + 1])
+
+
+@pytest.mark.parametrize("option", ["time", "all"])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_moment_of_asking_is_known(block: str, option: str) -> None:
+    net, whole = network(block, option), batch([9, 9])
+    later = whole._replace(target_times_BL=whole.target_times_BL + 10**7)
+    with torch.no_grad():
+        assert not torch.equal(net.last(later), net.last(whole))
+        assert torch.equal(net.encode(later)[:, :9], net.encode(whole)[:, :9])
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_padding_has_no_say(block: str, option: str) -> None:
+    net, lengths = network(block, option), [0, 3, 9]
+    together = batch(lengths)
+    with torch.no_grad():
+        states_BD = net.last(together)
+        for row, length in enumerate(lengths):
+            alone = Batch(
+                *(
+                    None if c is None else c[row : row + 1, : length + 1] if c.dim() > 1 else c[row : row + 1]
+                    for c in together
+                )
+            )
+            torch.testing.assert_close(net.last(alone)[0], states_BD[row], atol=1e-5, rtol=1e-5)
+
+
+def test_positions_from_the_end_do_not_count_what_was_cut_away() -> None:
+    """Without attention to the start token's side nothing tells a long history from its end, but the counting."""
+    states = {}
+    for positions in ("start", "end"):
+        net = network("sasrec", "plain" if positions == "start" else "end")
+        with torch.no_grad():
+            states[positions] = [
+                net.events(batch([n]))[0, n] - net.item_vectors(batch([n]).items_BL[0, n]) for n in (3, 6)
+            ]
+    assert torch.allclose(*states["end"]) and not torch.allclose(*states["start"])
+
+
+# Item columns.
+
+
+def test_words_of_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "WORDS", 2)
+    monkeypatch.setattr(inputs, "WORDS_PER_ITEM", 3)
+    cells = pd.Series(["red|big", "red", None, "big|red|new|red", "new|old|big|red"])
+    words = column_of("w", cells)  # red 4, big 3, then new 2 beyond the limit of two words, and old alone
+    assert words.values.tolist() == [[2, 3, 0], [2, 0, 0], [0, 0, 0], [3, 2, 1], [1, 1, 3]]
+    assert words.n_words == 4 and words.values.dtype == np.int32
+    lists = column_of("w", pd.Series([["red", "big"], ["red"], None, ["big", "red", "new"], ["new", "old", "big"]]))
+    assert lists.values.tolist() == words.values.tolist()
+    assert column_of("w", pd.Series([None, None], dtype=object)).values.tolist() == [[0], [0]]
+
+
+def test_a_word_of_one_item_is_rare() -> None:
+    assert column_of("w", pd.Series(["a", "b", "b"]))[1:2] == (3,)
+    assert column_of("w", pd.Series(["a", "b", "b"])).values.tolist() == [[1], [2], [2]]
+
+
+def test_vectors_are_centred_and_of_length_one_in_the_mean() -> None:
+    found = scaled(np.array([[1, 0], [3, 0], [np.nan, 7], [2, np.inf]], np.float32))
+    assert found.tolist() == [[-1, 0], [1, 0], [0, 0], [0, 0]] and found.dtype == np.float32
+    assert scaled(np.full((3, 2), 5.0, np.float32)).tolist() == [[0, 0]] * 3
+    year = column_of("year", pd.Series([1990, 2010, 2000]))
+    np.testing.assert_allclose(year.values[:, 0], np.array([-1, 1, 0]) * np.sqrt(1.5), rtol=1e-6)
+    arrays = column_of("v", pd.Series([np.array([1.0, 0.0]), None, [3.0, 0.0]]))
+    assert arrays.values.tolist() == [[-1, 0], [0, 0], [1, 0]] and arrays.n_words == 0
+
+
+def test_item_vectors_add_the_columns_to_the_items_rows() -> None:
+    net = network("sasrec", "all")
+    words, vectors = net.columns
+    with torch.no_grad():
+        whole_ID = net.item_vectors()
+        for i in range(ITEMS):
+            rows = [words.table.weight[w] for w in WORDS.values[i] if w]
+            bag = torch.stack(rows).mean(0) if rows else torch.zeros(8)
+            hand = net.items.weight[i] + bag + vectors.table.weight @ torch.from_numpy(VECTORS.values[i])
+            torch.testing.assert_close(whole_ID[i], hand)
+        for chosen in (torch.tensor([3, 3, 0]), torch.tensor([[1, 2], [11, 2]]), torch.arange(24).view(2, 12) % 7):
+            torch.testing.assert_close(net.item_vectors(chosen), whole_ID[chosen])
+
+
+def test_sampled_losses_compute_the_columns_of_the_items_they_need() -> None:
+    from recbench.neural.losses import loss_of
+
+    net, rows = network("sasrec", "all"), []
+    net.columns[0].register_forward_hook(lambda _, __, out: rows.append(out.shape[:-1].numel()))
+    asked = net.asked(batch([3])._replace(mask_BL=torch.ones(1, 4, dtype=torch.bool)))
+    loss_of(asked, net, replace(SMALL, loss="sampled", sampling="uniform", negatives=5), None).backward()
+    assert rows == [4, 4 + 5]  # what is read, then targets and negatives
+    assert net.columns[1].table.weight.grad.abs().sum() > 0 < net.columns[0].table.weight.grad.abs().sum()
+
+
+# Worlds.
+
+
+def accuracy(model: Transformer, queries: Queries, right: list[int] | np.ndarray) -> float:
+    return float((model.recommend(queries, 1).items_QK[:, 0] == np.asarray(right)).mean())
+
+
+@pytest.mark.parametrize(
+    ("block", "positions"), [*((block, "start") for block in BLOCKS), ("sasrec", "end"), ("sasrec", "none")]
+)
+def test_a_first_order_chain_is_learned(block: str, positions: str) -> None:
+    model = fitted(chain_world(), replace(SMALL, block=block, positions=positions, epochs=10))
+    histories = [[(i - 1) % ITEMS, i] for i in range(ITEMS)]
+    assert accuracy(model, plain(*histories), (np.arange(ITEMS) + 1) % ITEMS) >= 0.95
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_event_is_told_from_its_twin_by_its_behaviour(block: str) -> None:
+    """A view leads to the next item, a purchase three items on."""
+    rng = np.random.default_rng(0)
+    behavior = rng.integers(2, size=(60, 11))
+    item_UL = np.cumsum(np.c_[rng.integers(ITEMS, size=60), 1 + 2 * behavior[:, :-1]], axis=1) % ITEMS
+    world = dataset(item_UL, np.tile(DAY * np.arange(11), (60, 1)), ITEMS, behavior=behavior)
+    asked = [[i] for i in range(ITEMS)] * 2
+    known = [[b] for b in (0, 1) for _ in range(ITEMS)]
+    queries = ask(asked, [[0]] * 24, [DAY] * 24, known, ITEMS)
+    right = [(i + 1 + 2 * b) % ITEMS for (i,), (b,) in zip(asked, known, strict=True)]
+    params = replace(SMALL, block=block, epochs=12, target_days=0.0)
+    told = fitted(world, replace(params, behaviors=True))
+    assert accuracy(told, queries, right) >= 0.95
+    if block == "sasrec":
+        assert accuracy(fitted(world, params), queries, right) <= 0.5
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_gap_in_time_is_told(block: str) -> None:
+    """After ten seconds comes the next item, after ten days the one three on."""
+    rng = np.random.default_rng(0)
+    late = rng.integers(2, size=(64, 11))
+    time_UL = np.cumsum(np.where(late, 10 * DAY, 10), axis=1)
+    item_UL = np.cumsum(np.c_[rng.integers(ITEMS, size=64), 1 + 2 * late[:, 1:]], axis=1) % ITEMS
+    world = dataset(item_UL, time_UL, ITEMS)
+    asked = [[(i - 1) % ITEMS, i] for i in range(ITEMS)] * 2
+    slow = np.repeat([0, 1], ITEMS)
+    queries = ask(asked, [[0, 10]] * 24, list(np.where(slow, 10 * DAY, 10) + 10), [[0, 0]] * 24, ITEMS)
+    right = [(row[-1] + 1 + 2 * s) % ITEMS for row, s in zip(asked, slow, strict=True)]
+    params = replace(SMALL, block=block, epochs=20, heads=2, batch_size=16, learning_rate=2e-2, positions="none")
+    timed = fitted(world, replace(params, target_days=0.0, time_bias="always"))
+    assert accuracy(timed, queries, right) >= 0.9
+    timed.net.biases = torch.nn.ModuleList()  # all that told the gap
+    assert accuracy(timed, queries, right) <= 0.5
+
+
+def colours(**given: object) -> tuple[Dataset, Queries, np.ndarray]:
+    """Users keep to one of two colours; the last four items were never met, and only a column tells their colour."""
+    rng = np.random.default_rng(0)
+    item_UL = 2 * rng.integers(8, size=(80, 10)) + np.arange(80)[:, None] % 2
+    world = dataset(item_UL, np.tile(DAY * np.arange(10), (80, 1)), 20, **given)
+    return world, plain(*item_UL[:20, -5:].tolist(), n_items=20), np.arange(20) % 2
+
+
+def cold_skill(model: Transformer, queries: Queries, colour_Q: np.ndarray) -> float:
+    """How often a cold item of the user's colour stands above one of the other."""
+    cold_QI = model.score(queries)[:, 16:]
+    return float(np.mean([(s[c::2][:, None] > s[1 - c :: 2]).mean() for s, c in zip(cold_QI, colour_Q, strict=True)]))
+
+
+def test_columns_and_text_vectors_help_cold_items(tmp_path: Path) -> None:
+    colour_I = np.arange(20) % 2
+    vector = [np.array([7.0 + c, 3.0, 1.0 - c]) for c in colour_I]
+    table = pd.DataFrame({"colour": np.where(colour_I, "red", "blue"), "vector": vector, "number": colour_I * 100})
+    pd.DataFrame({"item_id": np.arange(20)[::-1], "vector": vector[::-1]}).to_parquet(tmp_path / "v.parquet")
+    world, queries, colour_Q = colours(items=table)
+    params = replace(SMALL, epochs=8, target_days=0.0)
+    for name in table.columns:
+        assert cold_skill(fitted(world, replace(params, item_features=name)), queries, colour_Q) >= 0.95, name
+    given = replace(params, text_vectors=str(tmp_path / "v.parquet"), loss="sampled")
+    assert cold_skill(fitted(world, given), queries, colour_Q) >= 0.95
+    assert 0.2 <= cold_skill(fitted(world, params), queries, colour_Q) <= 0.8
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_saved_and_loaded_with_all_that_it_reads(block: str, tmp_path: Path) -> None:
+    vectors = tmp_path / "v.parquet"
+    pd.DataFrame({"item_id": ["3", "4"], "vector": [[1.0, 2.0], [3.0, 4.0]]}).to_parquet(vectors)
+    world, queries, _ = colours(
+        items=pd.DataFrame({"colour": ["red", "blue"] * 10, "size": np.arange(20.0)}),
+        behavior=np.random.default_rng(0).integers(2, size=(80, 10)),
+    )
+    model = fitted(world, replace(
+        SMALL, block=block, epochs=1, time_bias="always", behaviors=True, item_features="colour, size",
+        text_vectors=str(vectors), attention_dropout=0.2, positions="end",
+    ))  # fmt: skip
+    vectors.unlink()  # read when it was fitted, never again
+    model.save(tmp_path / "model")
+    again = Transformer.load(tmp_path / "model")
+    assert again.net.reads == ("times", "behaviors") and len(again.net.columns) == 3
+    assert np.array_equal(again.score(queries), model.score(queries))
+
+
+def test_training_broken_off_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    params = replace(SMALL, block="hstu", epochs=4, dropout=0.3, attention_dropout=0.3, positions="end")
+
+    def stop(step: int, _: dict) -> None:
+        if step == 3:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        fitted(chain_world(), params, folder=tmp_path, report=stop)
+    steps: list[int] = []
+    resumed = fitted(chain_world(), params, folder=tmp_path, resume=True, report=lambda step, _: steps.append(step))
+    whole = fitted(chain_world(), params)
+    assert steps == [3, 4] and [loss for *_, loss in resumed.curve] == [loss for *_, loss in whole.curve]
+    assert np.array_equal(resumed.score(plain([1, 2])), whole.score(plain([1, 2])))
+
+
+# What is refused, and what does nothing.
+
+
+def test_where_nothing_is_to_be_told_the_options_do_nothing() -> None:
+    ordered = replace(chain_world(), info=replace(chain_world().info, clock="order"))
+    one, two = (fitted(ordered, replace(SMALL, epochs=1, behaviors=b)) for b in (False, True))
+    assert np.array_equal(one.score(plain([1])), two.score(plain([1]))) and two.net.reads == ()
+    hstu = fitted(ordered, replace(SMALL, epochs=1, block="hstu"))
+    assert hstu.net.reads == () and hstu.net.biases[0].by_gap is None
+    assert fitted(chain_world(), replace(SMALL, epochs=1, block="hstu")).net.reads == ("times",)
+    assert fitted(chain_world(), replace(SMALL, epochs=1)).net.reads == ()
+
+
+def refused(data: Dataset, **params: object) -> str:
+    with pytest.raises(RecbenchError) as error:
+        fitted(data, replace(SMALL, **params))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_the_data_cannot_give_is_refused(tmp_path: Path) -> None:
+    world = chain_world()
+    ordered = replace(world, info=replace(world.info, clock="order"))
+    assert refused(ordered, time_bias="always") == (
+        "time_bias=always needs moments in time; data=world has clock=order; use time_bias=auto"
+    )
+    assert refused(world, item_features="brand") == (
+        "item_features=brand: data=world has no table of items; leave item_features empty"
+    )
+    table = pd.DataFrame({"colour": ["red"] * ITEMS, "v": [[1.0]] * (ITEMS - 1) + [[1.0, 2.0]]})
+    tabled = replace(world, items=table)
+    assert refused(tabled, item_features="colour,color") == (
+        "item_features=color is no column of the items of data=world; did you mean 'colour'? It has: colour, v"
+    )
+    assert refused(tabled, item_features="v") == (
+        "item_features=v: vectors must be arrays of one width; found 1, 2; give each item's in full"
+    )
+    assert refused(world, text_vectors=str(tmp_path / "no.parquet")).startswith(
+        "text_vectors=no.parquet cannot be read ("
+    )
+    pd.DataFrame({"item_id": ["x"], "vector": [[1.0]]}).to_parquet(tmp_path / "x.parquet")
+    assert refused(world, text_vectors=str(tmp_path / "x.parquet")) == (
+        "text_vectors=x.parquet holds none of the 12 items of data=world; item_id must be as in the data"
+    )
+    with pytest.raises(RecbenchError, match="block must be one of sasrec, ligr, hstu"):
+        replace(SMALL, block="lstm")
+    assert item_columns(world, " , ", "") == []
+
+
+def test_loading_the_class_imports_no_network() -> None:
+    code = "import sys, recbench_sequential.transformer; print([m for m in sys.modules if m in %r])"
+    heavy = ["torch", "pandas", *(f"recbench_sequential.{name}" for name in ("network", "blocks", "inputs"))]
+    out = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
