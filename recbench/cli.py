@@ -158,7 +158,9 @@ def _run(composed: Any, chosen: dict[str, str], words: list[str]) -> None:
     from recbench.tune import search
 
     if plan.devices > 1:
-        raise RecbenchError(f"trainer.devices={plan.devices} is for one run, and a sweep tries many; leave one of them out")
+        raise RecbenchError(
+            f"trainer.devices={plan.devices} is for one run, and a sweep tries many; leave one of them out"
+        )
     seeds = [plan.seed] if any(word.lstrip("+").startswith("seed=") for word in words) else plan.board.seeds
     space = space_of(chosen["model"], words, how.kind)
     for entry in search(plan, around, space, how.kind, how.trials, seeds, say):

@@ -16,7 +16,7 @@ from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
 from recbench.metric import Metric, RankedLists
-from recbench.model import Recommender, Team
+from recbench.model import ALONE, Recommender, Team
 from recbench.stats import bootstrap_intervals
 from recbench.topk import Recommendations, mask, top_k_and_tied
 
@@ -36,7 +36,7 @@ class Score:
     per_query: NDArray
 
 
-def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team = Team()) -> RankedLists:
+def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team = ALONE) -> RankedLists:
     """The model's lists for every query of a ranking holdout, with the tie group of every position.
 
     Where steps are asked for, a list is the answer as it stands, its first place the next step, whoever ranked it; a

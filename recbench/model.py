@@ -62,14 +62,18 @@ class Team:
     gather: Callable[[Any], list[Any]] = alone
 
 
+ALONE = Team()
+
+
 @dataclass
 class Context:
     """What `fit` may use beside the data.
 
     `evaluate(model)` is the board's headline on the validation holdout, a number, never the truth; None where there is
-    nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate fell). `report(step, values)` logs, and may end a trial by an
-    exception that `fit` lets pass. `folder`: where checkpoints go. `repeat`: new or any, as on the board. `runs`: where
-    finished runs lie. `vet(folder, selected, choosing)` refuses a run that has seen what the board holds out.
+    nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate falls).
+    `report(step, values)` logs, and may end a trial by an exception that `fit` lets pass. `folder`: where checkpoints go.
+    `repeat`: new or any, as on the board. `runs`: where finished runs lie. `vet(folder, selected, choosing)` refuses a
+    run that has seen what the board holds out.
     """
 
     seed: int = 0
@@ -77,7 +81,7 @@ class Context:
     device: str = "cpu"
     precision: str = "32-true"
     compile: bool = False
-    team: Team = Team()
+    team: Team = ALONE
     max_minutes: float | None = None
     progress: bool = False
     resume: bool = False

@@ -6,9 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from typing import Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
+from recbench import registry
 from recbench.errors import RecbenchError, nearest
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+    from recbench.model import Recommender
 
 CHOICES = {
     "task": ("ranking", "behavior", "rating"),
@@ -21,6 +26,7 @@ CHOICES = {
 }
 FILTERS = ("min_user_events", "min_item_events")
 LATER = ("ordered",)  # fields younger than the first entries: where they are off, no hash knows of them
+YOUNGER = {"devices": 1, "compile": False}  # fields of a plan that the first runs did not have
 KINDS = {
     str: "text",
     int: "a whole number",
@@ -135,12 +141,55 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Hash of all of it, 12 hex digits: equal plan, equal folder. What is younger than the first runs counts where on."""
-        younger = {"devices": 1, "compile": False}
-        fields = asdict(self) | {"board": self.board.fields}
-        return digest({name: value for name, value in fields.items() if name not in younger or value != younger[name]})[:12]
+        """Hash of all of it, 12 hex digits: equal plan, equal folder. Of `YOUNGER` only what differs from it counts."""
+        fields = {name: v for name, v in asdict(self).items() if name not in YOUNGER or v != YOUNGER[name]}
+        return digest(fields | {"board": self.board.fields})[:12]
 
 
 def digest(value: Any) -> str:
     """SHA-256 of a value's JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def answering(plan: Plan) -> type[Recommender]:
+    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
+    cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
+    task = plan.board.task
+    if task not in cls.traits.tasks:
+        able = []
+        for plugin in registry.plugins("model"):
+            try:
+                able += [plugin.name] if task in plugin.load().traits.tasks else []
+            except RecbenchError:
+                continue
+        raise RecbenchError(
+            f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
+        )
+    if plan.devices > 1 and not cls.traits.trained:
+        raise RecbenchError(
+            f"trainer.devices={plan.devices} shares out the batches of a training, and model={plan.model} has none; leave it out"
+        )
+    _refuse_clock(plan, cls, registry.find("data", plan.data).load().info.clock)
+    return cls
+
+
+def _refuse_clock(plan: Plan, cls: type[Recommender], clock: str) -> None:
+    if cls.traits.needs_clock and clock in ("order", "none"):
+        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
+
+
+def refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
+    """RecbenchError where the model needs something that the data do not hold."""
+    traits = cls.traits
+    _refuse_clock(plan, cls, dataset.info.clock)  # of a user's own file it is known only now
+    lacking = [
+        what
+        for needed, held, what in (
+            (traits.needs_text, dataset.items is not None and "text" in dataset.items, "item text"),
+            (traits.needs_knowledge, dataset.knowledge is not None, "a knowledge graph"),
+            (traits.needs_social, dataset.social is not None, "a social graph"),
+        )
+        if needed and not held
+    ]
+    if lacking:
+        raise RecbenchError(f"model={plan.model} needs {' and '.join(lacking)}; data={plan.data} has none")

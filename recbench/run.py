@@ -25,9 +25,9 @@ from recbench.evaluate import Score, measure, rank
 from recbench.holdout import Holdout
 from recbench.machine import Clock, commit, description, forget_peak_memory, peak_memory_mb
 from recbench.metric import Metric, RankedLists, metrics_of, refuse_one_behavior
-from recbench.model import Context, Recommender, Team, nothing
+from recbench.model import ALONE, Context, Recommender, Team, nothing
 from recbench.origin import keyed, refuse_seen
-from recbench.plan import Plan
+from recbench.plan import Plan, answering, refuse_lacking
 from recbench.prepared import load as load_prepared
 from recbench.split import Split, split
 from recbench.track import Tracker
@@ -45,7 +45,7 @@ class Surroundings:
     resume: bool = False
     command: str = ""
     trackers: Sequence[Tracker] = ()
-    team: Team = Team()
+    team: Team = ALONE
     tuning: Sequence[dict[str, Any]] = ()
 
 
@@ -98,7 +98,7 @@ def prepare(plan: Plan) -> Prepared:
     metrics = metrics_of(plan.board)
     source = registry.find("data", plan.data).load()
     dataset = load_prepared(source(source.Params(**plan.data_params)))
-    _refuse_lacking(plan, cls, dataset)
+    refuse_lacking(plan, cls, dataset)
     refuse_one_behavior(metrics, dataset.interactions.behaviors, f"data={plan.data}")
     return Prepared(dataset, split(dataset, plan.board), metrics)
 
@@ -193,50 +193,6 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
     )
     model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
     return model
-
-
-def answering(plan: Plan) -> type[Recommender]:
-    """The model's class; RecbenchError names those that can where it cannot answer the board's task or data."""
-    cls = registry.find("model", f"{plan.distribution}/{plan.model}").load()
-    task = plan.board.task
-    if task not in cls.traits.tasks:
-        able = []
-        for plugin in registry.plugins("model"):
-            try:
-                able += [plugin.name] if task in plugin.load().traits.tasks else []
-            except RecbenchError:
-                continue
-        raise RecbenchError(
-            f"model={plan.model} cannot answer the task {task} of board {plan.board.name}; these can: {', '.join(able) or 'none'}"
-        )
-    if plan.devices > 1 and not cls.traits.trained:
-        raise RecbenchError(
-            f"trainer.devices={plan.devices} shares out the batches of a training, and model={plan.model} has none; leave it out"
-        )
-    _refuse_clock(plan, cls, registry.find("data", plan.data).load().info.clock)
-    return cls
-
-
-def _refuse_clock(plan: Plan, cls: type[Recommender], clock: str) -> None:
-    if cls.traits.needs_clock and clock in ("order", "none"):
-        raise RecbenchError(f"model={plan.model} needs real timestamps; data={plan.data} has {clock} only")
-
-
-def _refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
-    """RecbenchError where the model needs something that the data do not hold."""
-    traits = cls.traits
-    _refuse_clock(plan, cls, dataset.info.clock)  # of a user's own file it is known only now
-    lacking = [
-        what
-        for needed, held, what in (
-            (traits.needs_text, dataset.items is not None and "text" in dataset.items, "item text"),
-            (traits.needs_knowledge, dataset.knowledge is not None, "a knowledge graph"),
-            (traits.needs_social, dataset.social is not None, "a social graph"),
-        )
-        if needed and not held
-    ]
-    if lacking:
-        raise RecbenchError(f"model={plan.model} needs {' and '.join(lacking)}; data={plan.data} has none")
 
 
 def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout: Holdout) -> dict[str, str]:

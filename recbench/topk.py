@@ -78,7 +78,8 @@ def lots(seed: int, query: NDArray, item: NDArray) -> NDArray:
 
     SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, doi 10.1145/2660193.2660195) of a weighted sum of the three numbers.
     """
-    lot = query.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + item.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+    lot = query.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    lot = lot + item.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
     lot += np.uint64(int(seed) * 0xDA942042E4DD58B5 % 2**64)
     lot = (lot ^ (lot >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     lot = (lot ^ (lot >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -86,32 +87,35 @@ def lots(seed: int, query: NDArray, item: NDArray) -> NDArray:
 
 
 def _best(scores_QI: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
-    """(Q, K) the k best items in no order; (Q, 1) the k-th largest score; (Q,) rows whose items it leaves open.
+    """(Q, K) the k best items in no order; (Q, 1) the k-th largest score; (Q,) rows whose items it leaves open: more
+    than k reach it, or it is -inf.
 
-    The best stand in the k blocks of columns whose largest scores are the largest, so that a row is read once. Open are
-    rows where more than k items reach the k-th score, or where it is -inf.
+    The best stand in the k blocks of columns whose largest scores are the largest, so that a row is read once.
     """
     n_queries, n_items = scores_QI.shape
-    width, row_Q1 = n_items // BLOCK, np.arange(n_queries)[:, None]
-    few_QC, in_blocks = scores_QI, width > 2 * k
-    if in_blocks:
-        blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
-        largest_QW = blocks_QBW.max(axis=1)
-        block_QK = np.argpartition(largest_QW, width - k, axis=1)[:, width - k :]
-        inside_QBK = np.take_along_axis(blocks_QBW, block_QK[:, None, :], axis=2)
-        few_QC = np.concatenate([inside_QBK.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
-    n_few = few_QC.shape[1]
-    least_Q1 = np.partition(few_QC, n_few - k, axis=1)[:, n_few - k, None]
-    chosen_QC = few_QC >= least_Q1
+    width = n_items // BLOCK
+    if width <= 2 * k:
+        return _best_of(scores_QI, k)
+    blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
+    largest_QW = blocks_QBW.max(axis=1)
+    block_QK = np.argpartition(largest_QW, width - k, axis=1)[:, width - k :]
+    inside_QBK = np.take_along_axis(blocks_QBW, block_QK[:, None, :], axis=2)
+    few_QC = np.concatenate([inside_QBK.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
+    column_QK, least_Q1, open_Q = _best_of(few_QC, k)
+    open_Q |= (largest_QW >= least_Q1).sum(1) > k
+    inside_QK = column_QK // k * width + np.take_along_axis(block_QK, column_QK % k, axis=1)
+    return np.where(column_QK < BLOCK * k, inside_QK, column_QK + BLOCK * (width - k)), least_Q1, open_Q
+
+
+def _best_of(scores_QC: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
+    """What `_best` gives, of all columns."""
+    n_queries, n = scores_QC.shape
+    least_Q1 = np.partition(scores_QC, n - k, axis=1)[:, n - k, None]
+    chosen_QC = scores_QC >= least_Q1
     open_Q = (chosen_QC.sum(1) > k) | (least_Q1[:, 0] == -np.inf)
-    if in_blocks:
-        open_Q |= (largest_QW >= least_Q1).sum(1) > k
-    chosen_QC[open_Q] = np.arange(n_few) < k  # any k, so that every row has as many
+    chosen_QC[open_Q] = np.arange(n) < k  # any k, so that every row has as many
     # Flat, because nonzero of two dimensions takes six times as long.
-    column_QK = np.flatnonzero(chosen_QC.ravel()).reshape(n_queries, k) - n_few * row_Q1
-    if in_blocks:
-        inside_QK = column_QK // k * width + block_QK[row_Q1, column_QK % k]
-        column_QK = np.where(column_QK < BLOCK * k, inside_QK, column_QK + BLOCK * (width - k))
+    column_QK = np.flatnonzero(chosen_QC.ravel()).reshape(n_queries, k) - n * np.arange(n_queries)[:, None]
     return column_QK, least_Q1, open_Q
 
 

@@ -11,8 +11,9 @@ from recbench.errors import RecbenchError
 from recbench.evaluate import CELLS_PER_CHUNK, measure, rank
 from recbench.holdout import Holdout
 from recbench.metric import metric
-from recbench.model import Recommendations, Recommender, mask, top_k, top_k_and_tied
+from recbench.model import Recommendations, Recommender
 from recbench.testing.worlds import checkerboard
+from recbench.topk import mask, top_k, top_k_and_tied
 
 
 class Given(Recommender):

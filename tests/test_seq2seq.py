@@ -25,11 +25,11 @@ from recbench_sequential.seq2seq import Seq2Seq, Seq2SeqParams  # noqa: E402
 from recbench.neural.batches import Batch, Windows, question  # noqa: E402
 
 ITEMS, USERS, LENGTH, STEPS = 16, 48, 20, 4
-SMALL = {"dim": 32, "epochs": 20, "batch_size": 8, "splits": 5, "max_length": 10, "dropout": 0.0, "learning_rate": 5e-3}
+SMALL = {"dim": 32, "epochs": 20, "batch_size": 8, "splits": 5, "steps": STEPS, "max_length": 10, "dropout": 0.0}
 MODELS = {
-    "seq2seq": (Seq2Seq, Seq2SeqParams(**SMALL, steps=STEPS)),
-    "bare": (Seq2Seq, Seq2SeqParams(**SMALL, steps=STEPS, attention=False)),
-    "encoder-decoder": (EncoderDecoder, EncoderDecoderParams(**SMALL, heads=2, steps=STEPS)),
+    "seq2seq": (Seq2Seq, Seq2SeqParams(**SMALL, learning_rate=1e-2)),
+    "bare": (Seq2Seq, Seq2SeqParams(**SMALL, learning_rate=1e-2, attention=False)),
+    "encoder-decoder": (EncoderDecoder, EncoderDecoderParams(**SMALL, learning_rate=5e-3, heads=2)),
 }
 
 

@@ -353,6 +353,16 @@ def test_vectors_are_centred_and_of_length_one_in_the_mean() -> None:
     assert arrays.values.tolist() == [[-1, 0], [0, 0], [1, 0]] and arrays.n_words == 0
 
 
+def test_the_start_token_is_no_item() -> None:
+    net, whole = network("sasrec", "all"), batch([4])
+    other = whole._replace(behaviors_BL=whole.behaviors_BL.clone())
+    other.behaviors_BL[:, 0] = 2 - other.behaviors_BL[:, 0].clamp(max=1)
+    with torch.no_grad():
+        before_BLD = net.events(whole)
+        torch.testing.assert_close(before_BLD[0, 0], net.start + net.positions.weight[4])
+        assert torch.equal(net.events(other), before_BLD)
+
+
 def test_item_vectors_add_the_columns_to_the_items_rows() -> None:
     net = network("sasrec", "all")
     words, vectors = net.columns
@@ -471,9 +481,11 @@ def test_saved_and_loaded_with_all_that_it_reads(block: str, tmp_path: Path) -> 
         SMALL, block=block, epochs=1, time_bias="always", behaviors=True, item_features="colour, size",
         text_vectors=str(vectors), attention_dropout=0.2, positions="end",
     ))  # fmt: skip
+    np.testing.assert_allclose(model.net.columns[2].values[3:6], np.array([[-1, -1], [1, 1], [0, 0]]) / np.sqrt(2))
     vectors.unlink()  # read when it was fitted, never again
     model.save(tmp_path / "model")
     again = Transformer.load(tmp_path / "model")
+    assert fitted(world, replace(SMALL, epochs=1)).net.reads == ()
     assert again.net.reads == ("times", "behaviors") and len(again.net.columns) == 3
     assert np.array_equal(again.score(queries), model.score(queries))
 

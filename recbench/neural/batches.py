@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from recbench.data import Interactions, Queries, Ragged
+from recbench.model import ALONE, Team
 
 POOL = 16  # batches that are sorted by length together: length and chance both keep a say in the order
 
@@ -86,7 +87,10 @@ class Windows(Dataset):
         return len(self.start)
 
     def __getitem__(self, rows: NDArray) -> Batch:
-        """The batch of the windows `rows`, (B,)."""
+        """The batch of the windows `rows`, (B,); of none, as a share may be, a window in which nothing counts."""
+        if not len(rows):
+            blank = self[np.zeros(1, np.int64)]
+            return blank._replace(mask_BL=torch.zeros_like(blank.mask_BL))
         start_B1, stop_B1 = self.start[rows, None], self.stop[rows, None]
         row_BL = start_B1 + np.arange((stop_B1 - start_B1).max())
         real_BL = row_BL < stop_B1
@@ -120,11 +124,12 @@ def tensor(array: NDArray | None) -> Tensor | None:
 class Buckets(Sampler):
     """Yields the windows of each batch, (B,); Lightning names the epoch by `set_epoch`, resumption the `skip`.
 
+    The processes of a team make the same batches and take every n-th of their windows: shares of like length.
     A generator, because Lightning asks for the iterator before it names the epoch.
     """
 
-    def __init__(self, lengths: NDArray, batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
+    def __init__(self, lengths: NDArray, batch_size: int, seed: int, team: Team) -> None:
+        self.lengths, self.batch_size, self.seed, self.team = lengths, batch_size, seed, team
         self.epoch = self.skip = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -141,12 +146,13 @@ class Buckets(Sampler):
         order = np.concatenate([chunk[np.argsort(self.lengths[chunk], kind="stable")] for chunk in chunks])
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         skip, self.skip = self.skip, 0
-        yield from [batches[b] for b in rng.permutation(len(batches))][skip:]
+        mine = slice(self.team.number, None, self.team.size)
+        yield from [batches[b][mine] for b in rng.permutation(len(batches))][skip:]
 
 
-def loader(windows: Windows, batch_size: int, seed: int) -> DataLoader:
-    """Batches of the training windows; each index of the sampler is a whole batch."""
-    return DataLoader(windows, batch_size=None, sampler=Buckets(windows.stop - windows.start, batch_size, seed))
+def loader(windows: Windows, batch_size: int, seed: int, team: Team = ALONE) -> DataLoader:
+    """Batches of the training windows, or a process's share of each; each index of the sampler is a whole batch."""
+    return DataLoader(windows, batch_size=None, sampler=Buckets(windows.stop - windows.start, batch_size, seed, team))
 
 
 def first_events(log: Interactions, order: NDArray) -> NDArray:

@@ -56,8 +56,8 @@ def together(size: int, device: str, words: Sequence[str]) -> Iterator[Team]:
             raise
         finally:
             for other in others:
-                other.kill()
-                other.wait()
+                with other:  # which waits, and closes its pipes
+                    other.kill()
 
 
 def _started(number: int, folder: Path, words: Sequence[str]) -> subprocess.Popen:

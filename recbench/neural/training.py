@@ -9,21 +9,13 @@ Letters: I items.
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import os
-import signal
-import sys
-import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -37,10 +29,11 @@ from recbench.neural.losses import loss_of
 from recbench.neural.network import Network
 from recbench.neural.optim import falls, optimizer, share_of_rate
 from recbench.neural.team import add_up_gradients, take_buffers_of_the_first
+from recbench.neural.trainer import compiled, first_ctrl_c, quiet, trainer
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
-    from recbench.model import Context
+    from recbench.model import Context, Team
     from recbench.neural.recommender import TorchRecommender
 
 LAST = "last.ckpt"
@@ -56,9 +49,7 @@ class Steps(pl.LightningModule):
 
     share_I: Tensor | None
 
-    def __init__(
-        self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int, team: Team
-    ) -> None:
+    def __init__(self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int, team: Team) -> None:
         super().__init__()
         self.network, self.params, self.n_steps, self.team = network, params, n_steps, team
         self.register_buffer("share_I", share_I, persistent=False)
@@ -79,13 +70,25 @@ class Steps(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         asked = self.network.asked(augmented(batch, self.params))
         loss = loss_of(asked, self.network, self.params, self.share_I)
-        if self.params.ssl == "none":
+        if self.params.ssl != "none":
+            loss = loss + self.params.ssl_weight * contrast(self.network, batch, self.params)
+        if self.team.size == 1:
             return loss
-        return loss + self.params.ssl_weight * contrast(self.network, batch, self.params)
+        n_positions = len(asked.target_P)
+        return loss * n_positions / max(1, sum(self.team.gather(n_positions)))  # adds up to the mean over all of them
+
+    def on_after_backward(self) -> None:
+        if self.team.size > 1:
+            add_up_gradients(self.network)
 
     def configure_optimizers(self) -> Any:
-        # The scaler of 16-mixed lets nobody clip what a fused optimizer unscales on its way.
+        # A fused update would undo the scaling of 16-mixed by itself, too late for clipping.
         return optimizer(self.network, self.params, fused=self.trainer.precision != "16-mixed")
+
+    def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, *_: Any, **__: Any) -> None:
+        """Here, because Lightning refuses to clip for fused optimizers under bf16-mixed too, which scales nothing."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
 
 class Watch(pl.Callback):
@@ -118,7 +121,8 @@ class Watch(pl.Callback):
         trainer.should_stop = self.patience_is_over
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed((self.context.seed * 10**6 + trainer.global_step) % 2**63)
+        own = self.context.team.number * 10**12  # each process draws for its own windows
+        torch.manual_seed((self.context.seed * 10**6 + trainer.global_step + own) % 2**63)
         n_falls = sum(epoch <= len(self.curve) for epoch in self.rate_falls)
         share = share_of_rate(self.model.params, trainer.global_step, pl_module.n_steps, n_falls)
         for group in trainer.optimizers[0].param_groups:
@@ -136,10 +140,11 @@ class Watch(pl.Callback):
     ) -> None:
         self.batches = batch_idx + 1
         pl_module.take_in(trainer.global_step)
-        self.loss_sum += outputs["loss"].detach().double().cpu()
-        if not trainer.is_last_batch and self.reason:
+        shares, reasons = zip(*self.context.team.gather((float(outputs["loss"]), self.reason)), strict=True)
+        self.loss_sum += sum(shares)
+        if not trainer.is_last_batch and reasons[0]:
             self.write(trainer)
-            raise Halt(self.reason)
+            raise Halt(reasons[0])
 
     @property
     def reason(self) -> str:
@@ -154,12 +159,15 @@ class Watch(pl.Callback):
         self.batches, self.loss_sum = 0, torch.zeros((), dtype=torch.float64)
         self.write(trainer)
         trainer.should_stop = self.patience_is_over
-        if self.reason and not trainer.should_stop and epoch < (trainer.max_epochs or 0):
-            raise Halt(self.reason)
+        reason = self.context.team.gather(self.reason)[0]  # one process decides, or some would wait for others
+        if reason and not trainer.should_stop and epoch < (trainer.max_epochs or 0):
+            raise Halt(reason)
 
     def judge(self, module: Steps, epoch: int, loss: float) -> None:
         """Evaluate, report, and keep the weights where they are the best so far."""
         values, headline = {"loss": loss}, math.nan
+        if self.context.team.size > 1:
+            take_buffers_of_the_first(module)
         if self.context.evaluate is not None:
             module.eval()
             self.model.net = module.answering
@@ -176,7 +184,7 @@ class Watch(pl.Callback):
     def keep(self, module: Steps, epoch: int) -> None:
         self.best_epoch = epoch
         self.best = {name: value.detach().cpu().clone() for name, value in module.answering.state_dict().items()}
-        if self.context.folder is not None:
+        if self.context.folder is not None and not self.context.team.number:
             from safetensors.torch import save_file
 
             self.context.folder.mkdir(parents=True, exist_ok=True)
@@ -185,21 +193,10 @@ class Watch(pl.Callback):
 
     def write(self, trainer: pl.Trainer) -> None:
         """The checkpoint appears whole or not at all."""
-        if self.context.folder is not None:
+        if self.context.folder is not None and not self.context.team.number:
             self.context.folder.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(self.context.folder / f"{LAST}.new")
             os.replace(self.context.folder / f"{LAST}.new", self.context.folder / LAST)
-
-
-class Bar(RichProgressBar):
-    """Says which of the two trainings it is, and counts epochs as the curve does, from 1."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__()
-        self.stage = stage
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"{self.stage}: epoch {current_epoch + 1} of at most {self.trainer.max_epochs}"
 
 
 def train_network(model: TorchRecommender, train: Dataset, context: Context) -> None:
@@ -213,13 +210,13 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
     if not len(windows):
         return
-    batches = loader(windows, params.batch_size, context.seed)
+    batches = loader(windows, params.batch_size, context.seed, context.team)
     epochs = params.epochs if context.evaluate is not None or context.epochs is None else context.epochs
     watch = Watch(model, context, batches.sampler)
-    steps = Steps(model.net, params, model.item_shares(train), params.epochs * len(batches))
+    steps = Steps(model.net, params, model.item_shares(train), params.epochs * len(batches), context.team)
     path = context.folder / LAST if context.folder is not None else None
     resume = str(path) if context.resume and path is not None and path.is_file() else None
-    with quiet(), first_ctrl_c(watch):
+    with quiet(), first_ctrl_c(watch), compiled(model.net, context.compile):
         try:
             trainer(watch, context, params, epochs).fit(steps, batches, ckpt_path=resume, weights_only=True)
         except Halt as halt:
@@ -238,58 +235,3 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     model.cpu_before = watch.cpu_before
     if model.stopped_by == "interrupted":
         raise KeyboardInterrupt
-
-
-def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) -> pl.Trainer:
-    """A lean Trainer: no logger, no validation loop, no checkpoints but `Watch`'s."""
-    bar = [Bar("select" if context.evaluate else "refit")] if context.progress and sys.stdout.isatty() else []
-    return pl.Trainer(
-        accelerator={"cuda": "gpu"}.get(context.device, context.device),
-        devices=1,
-        precision=cast(Any, context.precision),
-        max_epochs=epochs,
-        callbacks=[watch, *bar],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=bool(bar),
-        enable_model_summary=False,
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        gradient_clip_val=params.clip or None,
-    )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Lightning's notes on loaders, loggers and hardware are no news here."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning|torch)\.")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def first_ctrl_c(watch: Watch) -> Iterator[None]:
-    """The first Ctrl-C lets the step finish and the checkpoint be written; a second one ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def note(*_: Any) -> None:
-        watch.interrupted = True
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)

@@ -1,0 +1,85 @@
+"""The experiment of published tables: its rows compose, its report and the models' cards are what the files say."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(path: str) -> ModuleType:
+    """A script of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bars, model_cards = script("benchmarks/bars.py"), script("docs/model_cards.py")
+ROWS = [
+    {"seeds": [1], **row, "name": name} for name, row in yaml.safe_load(bars.EXPERIMENT.read_text())["rows"].items()
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_every_row_is_a_plan_on_a_strict_board_with_a_floor_below_its_aim(row):
+    plan = bars.plan_of(row, 1)
+    assert plan.on_board and plan.board.fit_on == "train" and plan.board.split == "leave_last_out"
+    assert set(row["floor"]) == set(row["published"]) <= set(plan.board.metrics)
+    for label, published in row["published"].items():
+        assert 0 < row["floor"][label] < row.get("aim", {}).get(label, published)
+
+
+def test_the_command_of_a_row_composes_to_the_same_plan():
+    from hydra import compose, initialize_config_dir
+
+    from recbench import config
+
+    row = next(row for row in ROWS if row["name"] == "ml-1m-gbce")
+    words = bars.command_of(row, 2).split()[3:]
+    config.register()
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        composed = compose("config", overrides=words)
+    plan = config.plan_of(composed, {"model": row["model"], "data": ""})
+    assert plan.key == bars.plan_of(row, 2).key
+
+
+def test_interval_is_students():
+    assert bars.interval([0.05]) == "0.0500"
+    # mean .2, deviation .1, t(.975, 2) = 4.3027: .1 / sqrt(3) * 4.3027 = .2484
+    assert bars.interval([0.1, 0.2, 0.3]) == "0.2000 ± 0.2484"
+
+
+def test_the_report_is_what_the_entries_say(tmp_path, monkeypatch):
+    rows = [{"seeds": [1, 2, 3], **row} for row in ROWS]
+    rows = [
+        {**row, "seeds": yaml.safe_load(bars.EXPERIMENT.read_text())["rows"][row["name"]].get("seeds", [1, 2, 3])}
+        for row in rows
+    ]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(bars, "REPORT", tmp_path / "published.md")
+    monkeypatch.setattr(bars, "ROOT", tmp_path)
+    bars.report(rows)
+    assert (tmp_path / "published.md").read_text() == (ROOT / "docs" / "published.md").read_text()
+
+
+def test_the_cards_of_the_models_are_what_their_classes_say():
+    pages = model_cards.cards()
+    assert {path.name for path in (ROOT / "docs" / "models").iterdir()} == set(pages)
+    for name, page in pages.items():
+        assert (ROOT / "docs" / "models" / name).read_text() == page, f"{name}: run python docs/model_cards.py"
+
+
+def test_an_unknown_row_is_told_with_the_nearest():
+    command = [sys.executable, "benchmarks/bars.py", "--row", "beautty"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        done.stderr.startswith("bars: --row beautty is unknown; did you mean 'beauty'?")
+        and "Traceback" not in done.stderr
+    )
