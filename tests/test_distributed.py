@@ -117,16 +117,18 @@ def begun(forge, folder: Path, stage: str, *words: str) -> tuple[int, int]:
 
 
 @linux
-def test_whatever_stops_the_first_stops_the_other_and_training_goes_on(neural_forge, tmp_path):
+def test_ctrl_c_stops_both(neural_forge, tmp_path):
     process, _ = begun(neural_forge, tmp_path, "select")
     os.kill(process, signal.SIGINT)
     done = neural_forge.end()
     assert done.returncode == 130 and done.stderr.startswith("recbench: interrupted") and others(tmp_path) == []
-    n_epochs = len(curve(tmp_path / "runs"))
-    assert 0 < n_epochs < 200
+    assert 0 < len(curve(tmp_path / "runs")) < 200
 
-    process, other = begun(neural_forge, tmp_path, "select", "resume=true")
-    assert [line["step"] for line in curve(tmp_path / "runs")][: n_epochs + 1] == list(range(1, n_epochs + 2))
+
+@linux
+@pytest.mark.slow
+def test_the_end_of_either_is_the_end_of_both(neural_forge, tmp_path):
+    process, _ = begun(neural_forge, tmp_path, "select")
     os.kill(process, signal.SIGKILL)
     assert neural_forge.end().returncode == -signal.SIGKILL
     until(lambda: others(tmp_path) == [], "the other process goes on alone")

@@ -174,11 +174,11 @@ def test_every_name_has_an_optimizer() -> None:
 
 
 SMALL = TransformerParams(
-    dim=8, epochs=5, batch_size=32, max_length=7, dropout=0.2, patience=9, learning_rate=1e-2, warmup_steps=4
+    dim=8, epochs=5, batch_size=48, max_length=7, dropout=0.2, patience=9, learning_rate=1e-2, warmup_steps=4
 )
 WORLD = chain(48).dataset
 HEADLINES = [0.5, 0.4, 0.6, 0.5, 0.4]  # plateau falls behind epochs 2, 4 and 5; the third is the best
-PER_EPOCH = 3
+PER_EPOCH = 2
 
 
 @contextmanager
@@ -245,6 +245,19 @@ def test_a_training_stopped_at_every_step_ends_as_an_unbroken_one(
     assert len(parts) == 5 * PER_EPOCH and pieces == seen
     assert model.curve == unbroken.curve and model.rate_falls == unbroken.rate_falls
     assert_same(model, unbroken)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_clipped_gradient_moves_the_weights_no_further(precision: str) -> None:
+    """One step of Nesterov's momentum is 1.9 times rate times gradient."""
+    moved = {}
+    for clip in (0.0, 0.01):
+        params = replace(SMALL, optimizer="sgd", learning_rate=0.1, clip=clip, epochs=1, batch_size=1000, averaging=0.0)
+        torch.manual_seed(3)
+        before = {name: value.numpy().copy() for name, value in Transformer(params).network(WORLD).state_dict().items()}
+        after = weights(fitted(params, scripted=False, precision=precision))
+        moved[clip] = math.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in before))
+    assert moved[0.01] == pytest.approx(1.9 * 0.1 * 0.01, rel=1e-3) and moved[0.0] > 2 * moved[0.01]
 
 
 def test_a_run_hands_the_falls_on_to_its_refit(tmp_path: Path) -> None:

@@ -102,8 +102,7 @@ def compiled(network: Network, wanted: bool) -> Iterator[None]:
     try:
         yield
     except BackendCompilerFailed as error:
-        raise RecbenchError(
-            f"trainer.compile=true: the network cannot be compiled ({one_line(error)}); leave it out"
-        ) from error
+        why = one_line(error).partition(" Set TORCH")[0]
+        raise RecbenchError(f"trainer.compile=true: the network cannot be compiled ({why}); leave it out") from error
     finally:
         del vars(network)["encode"]

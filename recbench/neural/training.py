@@ -65,7 +65,7 @@ class Steps(pl.LightningModule):
         if self.average is not None:
             decay = min(self.params.averaging, (1 + step) / (10 + step))
             mean, now = list(self.average.parameters()), list(self.network.parameters())
-            get_ema_multi_avg_fn(decay)(mean, now, step)
+            get_ema_multi_avg_fn(decay)(mean, now, step)  # type: ignore[arg-type]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         asked = self.network.asked(augmented(batch, self.params))

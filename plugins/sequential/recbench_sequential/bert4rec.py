@@ -60,11 +60,13 @@ class BERT4Rec(TorchRecommender):
         "dim": 32,
         "blocks": 1,
         "heads": 1,
-        "epochs": 60,
+        "epochs": 50,
         "batch_size": 32,
         "max_length": 10,
         "dropout": 0.0,
-        "learning_rate": 1e-2,
+        "learning_rate": 5e-3,
+        "schedule": "warmup",
+        "warmup_steps": 50,
     }
 
     def network(self, train: Dataset) -> Network:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbench.neural.network import Asked, Network
-from recbench_sequential.blocks import SASRecBlock, heads_of
+from recbench_sequential.blocks import Dropout, SASRecBlock, heads_of
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
@@ -38,7 +38,7 @@ class MaskedTransformer(Network):
         self.blocks = nn.ModuleList(SASRecBlock(*shape) for _ in range(params.blocks))
         self.norm = nn.LayerNorm(params.dim)
         self.head = nn.Sequential(nn.Linear(params.dim, params.dim), nn.GELU(), nn.LayerNorm(params.dim))
-        self.drop = nn.Dropout(params.dropout)
+        self.drop = Dropout(params.dropout)
         for name, weight in self.named_parameters():
             if weight.dim() > 1 or name == "mask":
                 nn.init.normal_(weight, std=INIT_STD)

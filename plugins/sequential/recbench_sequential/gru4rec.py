@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class GRU4RecParams(TrainParams):
     """Shape of the recurrent network, beside the parameters of its training."""
 
+    batch_size: int = param(128, "Windows of history in a batch.", low=1, high=65_536)
+    learning_rate: float = param(3e-3, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
     dim: int = param(64, "Width of items.", low=1, high=1024, tune=True, log=True)
     hidden: int = param(
         128, "Width of the recurrent state; where it is not dim, a linear map leads back.", low=1, high=4096, log=True
@@ -34,9 +36,9 @@ class GRU4RecParams(TrainParams):
 class GRU4Rec(TorchRecommender):
     """Gated recurrent units over the newest items of a history (GRU4Rec, arXiv 1511.06939).
 
-    The paper steps through sessions in parallel with a ranking loss over the batch's items and keeps no second table
-    for the output. Here a batch holds whole windows, every position is a target, all losses apply, and the table of
-    items is tied.
+    Changed from the paper: a batch holds whole windows and every position is a target, where the paper steps through
+    sessions side by side; any loss, where it has a ranking loss over the batch's items; and the items that are predicted
+    have the rows that are read.
     """
 
     Params = GRU4RecParams
@@ -44,7 +46,7 @@ class GRU4Rec(TorchRecommender):
     small = {
         "dim": 32,
         "hidden": 32,
-        "epochs": 20,
+        "epochs": 12,
         "batch_size": 16,
         "max_length": 10,
         "dropout": 0.0,

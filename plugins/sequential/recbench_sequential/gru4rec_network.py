@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recbench.neural.network import Network
+from recbench_sequential.blocks import Dropout
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
@@ -32,7 +33,7 @@ class Recurrent(Network):
         between = params.dropout if params.layers > 1 else 0.0
         self.gru = nn.GRU(params.dim, params.hidden, params.layers, batch_first=True, dropout=between)
         self.out = nn.Linear(params.hidden, params.dim) if params.hidden != params.dim else nn.Identity()
-        self.drop_items, self.drop = nn.Dropout(params.embedding_dropout), nn.Dropout(params.dropout)
+        self.drop_items, self.drop = Dropout(params.embedding_dropout), Dropout(params.dropout)
         nn.init.normal_(self.items.weight, std=INIT_STD)
         nn.init.normal_(self.start, std=INIT_STD)
         if params.item_bias:  # at each item's log share the untrained network ranks by popularity
@@ -44,5 +45,6 @@ class Recurrent(Network):
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
         x_BLD = torch.where(special_BL1, self.start, self.items(batch.items_BL.clamp(max=n_items - 1)))
-        states_BLH, _ = self.gru(self.drop_items(x_BLD))
+        # Rows that start small for the logits would leave the gates unmoved: they are read as in arXiv 1706.03762, 3.4.
+        states_BLH, _ = self.gru(self.drop_items(x_BLD * x_BLD.shape[-1] ** 0.5))
         return self.out(self.drop(states_BLH))

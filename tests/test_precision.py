@@ -1,0 +1,59 @@
+"""Half precision and compilation: the same training, in other arithmetic."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import refused
+
+from recbench.model import Context
+from recbench.testing.worlds import chain
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+from recbench_sequential.transformer import Transformer  # noqa: E402
+
+PARTS = chain().split()
+
+
+def fitted(**context) -> Transformer:
+    model = Transformer(Transformer.Params(**Transformer.small | {"epochs": 8}))
+    model.fit(PARTS.train, Context(seed=1, **context))
+    return model
+
+
+@pytest.fixture(scope="module")
+def usual() -> Transformer:
+    return fitted()
+
+
+def test_bf16_learns_what_float32_learns(usual):
+    half, queries = fitted(precision="bf16-mixed"), PARTS.test.queries
+    losses = [[loss for _, _, loss in model.curve] for model in (half, usual)]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+    assert losses[0] != losses[1], "nothing was computed in bf16"
+    assert all(weight.dtype == torch.float32 for weight in half.net.parameters())
+    same = half.score(queries).argmax(1) == usual.score(queries).argmax(1)
+    assert same.mean() > 0.95 and half.score(queries).dtype == np.float32
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="needs a C++ compiler")
+def test_a_compiled_network_learns_the_same(usual):
+    quick = fitted(compile=True)
+    np.testing.assert_allclose([loss for *_, loss in quick.curve], [loss for *_, loss in usual.curve], rtol=1e-3)
+    assert "encode" not in vars(quick.net), "what was compiled is gone with the training"
+    np.testing.assert_allclose(quick.score(PARTS.test.queries), usual.score(PARTS.test.queries), rtol=0.05, atol=0.05)
+
+
+def test_without_a_compiler_the_error_is_one_line(neural_forge, tmp_path):
+    words = ("model=transformer", "data=acme-beauty", "model.epochs=1", "trainer.threads=1", "trainer.compile=true")
+    env = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    neural_forge.start(*words, cwd=tmp_path, env=env)
+    done = neural_forge.end()
+    assert "InvalidCxxCompiler" in refused(
+        done, "trainer.compile=true: the network cannot be compiled", "; leave it out"
+    )
