@@ -57,6 +57,7 @@ class BERT4Rec(TorchRecommender):
     Params = BERT4RecParams
     traits = Traits(sequential=True, trained=True, stochastic=True)
     small = {
+        "averaging": 0.0,
         "dim": 32,
         "blocks": 1,
         "heads": 1,

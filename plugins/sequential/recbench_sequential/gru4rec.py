@@ -44,6 +44,7 @@ class GRU4Rec(TorchRecommender):
     Params = GRU4RecParams
     traits = Traits(sequential=True, trained=True, stochastic=True)
     small = {
+        "averaging": 0.0,
         "dim": 32,
         "hidden": 32,
         "epochs": 12,
