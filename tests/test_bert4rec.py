@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recbench.data import Interactions
+from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import Context
 
@@ -92,6 +93,8 @@ def test_each_event_is_hidden_with_its_chance_and_one_in_a_window_at_least() -> 
 def test_a_question_hides_the_last_moment_alone() -> None:
     batch = one_user([1, 2, 3, 4, 5], [1, 2, 3, 4, 4])
     assert hidden(batch, 0.5, 1.0).tolist() == [[False, False, False, True, True]]
+    no_target = many(one_user([1, 2, 3, 3], [1, 2, 3, 4], new_only=True), 50)
+    assert bool((hidden(no_target, 0.01, 1.0)[:, :3].sum(1) == 1).all()), "what ends with no target is asked as usual"
     share = hidden(many(batch, 4000), 0.01, 0.3)[:, 2:].float().mean(0)
     assert abs(float(share[-1]) - (0.3 + 0.7 / 4)) < 0.04, "with nothing but one draw, each of 4 moments is as likely"
 
@@ -119,6 +122,8 @@ def test_where_an_item_counts_once_its_repeats_do_not_give_it_away() -> None:
     hidden_BL = hidden(many(one_user([7, 1, 7, 2, 7], [1, 2, 3, 4, 5], new_only=True), 300), 0.3, 0.0)
     assert torch.equal(hidden_BL[:, 2], hidden_BL[:, 0]) and torch.equal(hidden_BL[:, 4], hidden_BL[:, 0])
     assert bool((hidden_BL[:, 1] & ~hidden_BL[:, 0]).any())
+    known = hidden(many(one_user([7, 1, 7, 2], [1, 2, 3, 4], since=3), 100), 0.9, 0.0)
+    assert bool(known[:, 2].any()) and not known[:, 0].any(), "what came before a target is known when it is asked"
     counted = hidden(many(one_user([7, 1, 7, 2, 7], [1, 2, 3, 4, 5]), 300), 0.3, 0.0)
     assert not torch.equal(counted[:, 2], counted[:, 0]), "where every event counts, a repeat is a target of its own"
 
@@ -239,6 +244,23 @@ def test_the_order_of_a_history_alone_tells_the_answer(model: BERT4Rec) -> None:
 )
 def test_options_learn_it(change: dict) -> None:
     assert hits(fitted(replace(SMALL, **change)), rotations(5)) >= 0.9
+
+
+def test_what_ties_with_a_target_cannot_tell_of_it() -> None:
+    """Twins always come in one basket, the even one first. Its place tells an event which twin it is, and nothing may
+    tell more: a loss below log(ITEMS / 2) is the other twin, read. Where twins come one after the other it is."""
+    rng = np.random.default_rng(0)
+    twin = rng.integers(ITEMS // 2, size=(60, 8))
+    item = np.stack([2 * twin, 2 * twin + 1], axis=2).reshape(60, 16)
+    user, time = np.repeat(np.arange(60), 16), np.tile(np.repeat(np.arange(8), 2), 60)
+    log = Interactions.sorted(user, item.ravel(), time, n_users=60, n_items=ITEMS)
+    losses = []
+    for given in (log, replace(log, time=np.arange(len(log)))):
+        model = BERT4Rec(replace(SMALL, epochs=40, max_length=20))
+        info = DatasetInfo("twins", "test", "order", "none", "made here")
+        model.fit(Dataset(info, given, np.arange(60), np.arange(ITEMS)), Context(seed=1))
+        losses.append(model.curve[-1][2])
+    assert losses[0] > 0.9 * np.log(ITEMS / 2) > 1.3 * losses[1], losses
 
 
 def test_augmented_windows_are_read_as_they_are() -> None:
