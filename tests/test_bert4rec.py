@@ -246,23 +246,6 @@ def test_options_learn_it(change: dict) -> None:
     assert hits(fitted(replace(SMALL, **change)), rotations(5)) >= 0.9
 
 
-def test_what_ties_with_a_target_cannot_tell_of_it() -> None:
-    """Twins always come in one basket, the even one first. Its place tells an event which twin it is, and nothing may
-    tell more: a loss below log(ITEMS / 2) is the other twin, read. Where twins come one after the other it is."""
-    rng = np.random.default_rng(0)
-    twin = rng.integers(ITEMS // 2, size=(60, 8))
-    item = np.stack([2 * twin, 2 * twin + 1], axis=2).reshape(60, 16)
-    user, time = np.repeat(np.arange(60), 16), np.tile(np.repeat(np.arange(8), 2), 60)
-    log = Interactions.sorted(user, item.ravel(), time, n_users=60, n_items=ITEMS)
-    losses = []
-    for given in (log, replace(log, time=np.arange(len(log)))):
-        model = BERT4Rec(replace(SMALL, epochs=40, max_length=20))
-        info = DatasetInfo("twins", "test", "order", "none", "made here")
-        model.fit(Dataset(info, given, np.arange(60), np.arange(ITEMS)), Context(seed=1))
-        losses.append(model.curve[-1][2])
-    assert losses[0] > 0.9 * np.log(ITEMS / 2) > 1.3 * losses[1], losses
-
-
 def test_augmented_windows_are_read_as_they_are() -> None:
     """Whatever is cropped, shuffled or dropped: an event read is the target of its place, or hidden."""
     net, batch = network(), Windows(chain_world()[0].interactions, 11, new_only=False)[np.arange(40)]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 class GRU4RecParams(TrainParams):
     """Shape of the recurrent network, beside the parameters of its training."""
 
-    batch_size: int = param(128, "Windows of history in a batch.", low=1, high=65_536)
     learning_rate: float = param(3e-3, "Step size of the optimizer.", low=1e-5, high=1e-1, log=True, tune=True)
     dim: int = param(64, "Width of items.", low=1, high=1024, tune=True, log=True)
     hidden: int = param(
