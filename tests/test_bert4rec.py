@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from recbench.data import Interactions
-from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import Context
 
