@@ -26,13 +26,16 @@ def param(
     log: bool = False,
     tune: bool = False,
     unit: str = "",
+    later: bool = False,
 ) -> Any:
     """A field of a `Params` dataclass.
 
     `low` and `high` are inclusive and bound both the legal range and the search space; `log` searches on a log scale;
-    `tune` puts the parameter into the default search space; `choices` lists the legal words.
+    `tune` puts the parameter into the default search space; `choices` lists the legal words. `later` marks one that is
+    younger than the plugin's first entries: its default is how it was before.
     """
     meta = {"meaning": meaning, "low": low, "high": high, "choices": choices, "log": log, "tune": tune, "unit": unit}
+    meta["later"] = later
     return field(default=default, metadata=meta)
 
 
@@ -45,8 +48,10 @@ class Params:
             object.__setattr__(self, f.name, checked(type(self), f.name, getattr(self, f.name)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Plain values, ready for JSON; a `later` parameter at its default is left out: keys of older runs stay theirs."""
+        values = dataclasses.asdict(self)
+        young = {f.name for f in dataclasses.fields(self) if f.metadata.get("later") and values[f.name] == f.default}
+        return {name: value for name, value in values.items() if name not in young}
 
 
 @cache

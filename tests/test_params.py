@@ -72,3 +72,16 @@ def test_the_table_is_what_was_declared():
 def test_as_dict_round_trips():
     given = Knobs(width=3, limit=2)
     assert Knobs(**given.as_dict()) == given and given.as_dict()["width"] == 3
+
+
+@dataclass(frozen=True)
+class Grown(Params):
+    width: int = param(8, "Width.", low=1, high=64)
+    young: bool = param(False, "Came after the first entries.", later=True)
+
+
+def test_a_later_parameter_shows_only_where_it_is_used():
+    assert Grown(width=3).as_dict() == {"width": 3}
+    assert Grown(young=True).as_dict() == {"width": 8, "young": True}
+    assert Grown(**Grown(young=True).as_dict()) == Grown(young=True)
+    assert [row["name"] for row in table(Grown)] == ["width", "young"]

@@ -221,6 +221,21 @@ def test_the_start_token_is_no_item() -> None:
         assert torch.equal(net.events(other), before_BLD)
 
 
+def test_the_input_norm_makes_small_rows_as_loud_as_large_ones() -> None:
+    """Without a bias of the norm, what is read has mean 0 and variance 1 at each position, whatever its rows' size."""
+    params = replace(SMALL, dim=16, blocks=1, input_norm=True, positions="none")
+    quiet = CausalTransformer(ITEMS, params).eval()
+    with torch.no_grad():
+        read_BLD = quiet.norm_read(quiet.events(batch([4])))
+        torch.testing.assert_close(read_BLD.mean(-1), torch.zeros(1, 5), atol=1e-5, rtol=0)
+        torch.testing.assert_close(read_BLD.var(-1, unbiased=False), torch.ones(1, 5), atol=0.05, rtol=0)
+        before_BLD = quiet.encode(batch([4]))
+        quiet.items.weight *= 8
+        quiet.start *= 8
+        torch.testing.assert_close(quiet.encode(batch([4])), before_BLD, atol=0.05, rtol=0.05)
+    assert not any(name.startswith("norm_read") for name in CausalTransformer(ITEMS, SMALL).state_dict())
+
+
 def test_item_vectors_add_the_columns_to_the_items_rows() -> None:
     net = network("sasrec", "all")
     words, vectors = net.columns
@@ -257,7 +272,8 @@ def accuracy(model: Transformer, queries: Queries, right: list[int] | np.ndarray
     ("block", "positions"), [*((block, "start") for block in BLOCKS), ("sasrec", "end"), ("sasrec", "none")]
 )
 def test_a_first_order_chain_is_learned(block: str, positions: str) -> None:
-    model = fitted(chain_world(), replace(SMALL, block=block, positions=positions, epochs=10))
+    norm = positions == "end"
+    model = fitted(chain_world(), replace(SMALL, block=block, positions=positions, epochs=10, input_norm=norm))
     histories = [[(i - 1) % ITEMS, i] for i in range(ITEMS)]
     assert accuracy(model, plain(*histories), (np.arange(ITEMS) + 1) % ITEMS) >= 0.95
 

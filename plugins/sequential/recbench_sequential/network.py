@@ -73,6 +73,8 @@ class CausalTransformer(Network):
         self.positions = None if params.positions == "none" else nn.Embedding(params.max_length + 1, params.dim)
         self.start = nn.Parameter(torch.empty(params.dim))
         self.blocks = nn.ModuleList(block_of(params) for _ in range(params.blocks))
+        # Without it the small rows of items that were met seldom say little beside their positions, which regularises.
+        self.norm_read = nn.LayerNorm(params.dim) if params.input_norm else nn.Identity()
         self.norm = nn.LayerNorm(params.dim)
         self.drop = Dropout(params.dropout)
         self.columns = nn.ModuleList(ItemColumn(column, params.dim) for column in columns)
@@ -108,7 +110,7 @@ class CausalTransformer(Network):
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): position p knows the start token, p events, and the moment of asking where it reads times."""
-        x_BLD = self.drop(self.events(batch))
+        x_BLD = self.drop(self.norm_read(self.events(batch)))
         bucket_BLL = None
         if batch.times_BL is not None and batch.target_times_BL is not None and "times" in self.reads:
             bucket_BLL = gap_buckets(batch.times_BL, batch.target_times_BL, batch.last_B)

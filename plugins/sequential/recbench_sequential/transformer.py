@@ -50,6 +50,11 @@ class TransformerParams(TrainParams):
         "", "Columns of the items table whose words or numbers are added to an item's vector, set apart by commas."
     )
     text_vectors: str = param("", "Parquet file with columns item_id and vector, added to an item's vector.")
+    input_norm: bool = param(
+        False,
+        "LayerNorm of what is read, as in BERT: on sparse data learns its first half in a third of the time and ends lower.",
+        later=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
