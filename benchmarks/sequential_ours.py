@@ -143,11 +143,8 @@ def first(data: str, shape: dict[str, Any], folder: Path, since: float) -> dict[
     return found
 
 
-def reach(
-    data: str, shape: dict[str, Any], goal: float, limit: float, folder: Path, shipped: bool = False
-) -> dict[str, float]:
-    """CPU seconds from nothing to the epoch whose validation NDCG@10 is the goal; `shipped`: with default parameters."""
-    params = {} if shipped else params_of(shape) | {"patience": 1000}
+def reach(data: str, params: dict[str, Any], goal: float, limit: float, folder: Path) -> dict[str, float]:
+    """CPU seconds from nothing to the epoch whose validation NDCG@10 is the goal, with these parameters."""
     plan, box = plan_of(data, params | {"epochs": 1000}), SimpleNamespace(best=0.0, epochs=0)
 
     class Judge:

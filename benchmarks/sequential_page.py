@@ -8,6 +8,7 @@ from typing import Any
 NAMES = {
     "recbench": "recbench",
     "shipped": "recbench, parameters as shipped",
+    "quick": "recbench, input_norm, sampled softmax",
     "hand": "loop by hand",
     "rectools": "RecTools",
     "replay": "RePlay",
