@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 NAMES = {
@@ -14,6 +15,7 @@ NAMES = {
     "replay": "RePlay",
     "recbole": "RecBole (a prefix a target)",
 }
+OURS = ("recbench", "shipped", "quick")
 ALL_POSITIONS = ("rectools", "replay")  # rivals with a target at every position
 INTRODUCTION = """# Speed
 
@@ -98,12 +100,43 @@ def metrics(record: dict[str, Any]) -> str:
     return title + table(["", "CPU s"], rows) + under(record)
 
 
+def catalogue(record: dict[str, Any]) -> str:
+    """One epoch and the lists of some users, at several numbers of interactions."""
+    rows = []
+    for users, m in record["found"].items():
+        each = f"{1e6 * m['cpu'] / m['interactions']:.0f}"
+        rows.append([f"{int(users):,}", f"{m['interactions']:,}", f"{m['cpu']:.0f}", each, f"{m['data_mb']:,.0f}"])
+        rows[-1] += [f"{m['fit_mb']:,.0f}", f"{m['mb']:,.0f}", f"{1000 * m['ranking'] / m['asked']:.1f}"]
+    heads = ["users", "interactions", "CPU s an epoch", "microseconds an interaction", "MB with the data"]
+    heads += ["peak MB of training", "peak MB with ranking", "ms a user's list"]
+    title = (
+        f"\n## A catalogue of {record['items']:,} items\n\n`benchmarks/catalogue.py`: a simulated shop, the Transformer as "
+        "shipped (512 shared negatives of a sampled softmax at this size), one epoch, then the lists of 1,000 users over "
+        "all items. The epoch holds the imports and the building of the tables.\n\n"
+    )
+    return title + table(heads, rows) + under(record)
+
+
+def growth(found: dict[str, Any]) -> float:
+    """Cost of one interaction more at the large end, in that at the small end: 1 where cost is linear."""
+    sizes = sorted(found.values(), key=lambda m: m["interactions"])
+    slopes = [(b["cpu"] - a["cpu"]) / (b["interactions"] - a["interactions"]) for a, b in pairwise(sizes)]
+    return slopes[-1] / slopes[0]
+
+
 def bars(kept: dict[str, Any]) -> Iterator[list[str]]:
     """What is asked, what was found, and whether that is enough."""
     for record in kept.values():
-        found, shape = record["found"], record["shape"]
+        found = record["found"]
+        if record["job"] == "catalogue":
+            where, peak = f"{record['items']:,} items", max(m["mb"] for m in found.values())
+            yield [f"{where}: peak memory", "under 6,000 MB", f"{peak:,.0f} MB", verdict(peak < 6000)]
+            if len(found) > 2:
+                ratio = growth(found)
+                yield [f"{where}: an interaction more costs the same", "1", f"{ratio:.2f}", verdict(ratio < 1.25)]
         if "recbench" not in found:
             continue
+        shape = record["shape"]
         ours, where = found["recbench"], f"{record['data']}, length {shape['length']}, batch {shape['batch']}"
         rivals = {name: found[name] for name in ALL_POSITIONS if name in found}
         if record["job"] == "training" and shape["loss"] == "softmax":
@@ -116,10 +149,12 @@ def bars(kept: dict[str, Any]) -> Iterator[list[str]]:
                 verdict(ours["cpu"] < 0.2),
             ]
         elif record["job"] == "reach" and rivals:
+            rivals = {name: m for name, m in found.items() if name not in OURS}
             fastest = min(rivals.values(), key=lambda m: (not m["reached"], m["cpu"]))
-            ratio = fastest["cpu"] / ours["cpu"]
+            quickest = min((found[name] for name in OURS if name in found), key=lambda m: (not m["reached"], m["cpu"]))
+            ratio = fastest["cpu"] / quickest["cpu"]
             least = "" if fastest["reached"] else "more than "
-            held = verdict(bool(ours["reached"]) and ratio >= 5) if fastest["reached"] or ratio >= 5 else "open"
+            held = verdict(bool(quickest["reached"]) and ratio >= 5) if fastest["reached"] or ratio >= 5 else "open"
             yield [f"{record['data']}: time to NDCG@10 of .050", "5 times shorter", f"{least}{ratio:.1f} times", held]
 
 
@@ -158,7 +193,7 @@ def verdict(held: bool) -> str:
 
 def page(kept: dict[str, Any]) -> str:
     """The whole page."""
-    kinds = {"training": training, "first": first, "reach": reach, "metrics": metrics}
+    kinds = {"training": training, "first": first, "reach": reach, "catalogue": catalogue, "metrics": metrics}
     order = sorted(kept, key=lambda name: list(kinds).index(kept[name]["job"]))
     asked = table(["bar", "asked", "reached", "held"], [*bars({name: kept[name] for name in order})])
     return INTRODUCTION + "\n## Bars\n\n" + asked + "".join(kinds[kept[n]["job"]](kept[n]) for n in order)

@@ -162,6 +162,45 @@ def test_the_benchmark_runs_from_data_to_page(tmp_path):
     assert "loop by hand" in (tmp_path / "a.md").read_text()
 
 
+@pytest.mark.parametrize(("recbole", "held"), [(500.0, "5.0 times | yes"), (499.0, "5.0 times | **no**")])
+def test_the_time_to_a_goal_counts_every_rival_and_the_quickest_of_ours(recbole, held):
+    def to(cpu: float, reached: bool = True) -> dict:
+        return {"cpu": cpu, "reached": reached, "epochs": 3, "valid": 0.05}
+
+    found = {"recbench": to(300.0), "quick": to(100.0), "replay": to(900.0, False), "recbole": to(recbole)}
+    page = sequential_page.page({"a": record(**found) | {"job": "reach"}})
+    assert f"| 5 times shorter | {held} |" in page and "| stopped at 900 |" in page
+
+
+@pytest.mark.parametrize(("last", "held"), [(50.0, "1.00 | yes"), (63.0, "1.65 | **no**")])
+def test_cost_is_linear_where_one_interaction_more_costs_the_same(last, held):
+    def lap_of(interactions: int, cpu: float) -> dict:
+        return {
+            "interactions": interactions,
+            "cpu": cpu,
+            "mb": 3000,
+            "data_mb": 1,
+            "fit_mb": 2,
+            "ranking": 1,
+            "asked": 9,
+        }
+
+    found = {"10": lap_of(100, 20.0), "20": lap_of(200, 30.0), "40": lap_of(400, last)}
+    page = sequential_page.page({"a": record(**found) | {"job": "catalogue", "items": 1000}})
+    asked = [line for line in page.splitlines() if line.startswith("| 1,000 items")]
+    assert asked[0].endswith("| 3,000 MB | yes |") and asked[1].endswith(f"| {held} |")
+
+
+def test_the_catalogue_runs_from_shop_to_page(tmp_path):
+    command = [sys.executable, str(HOME / "catalogue.py"), "--items", "500", "--users", "40", "80"]
+    command += ["--json", str(tmp_path / "a.json"), "--page", str(tmp_path / "a.md")]
+    subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=True)
+    (kept,) = json.loads((tmp_path / "a.json").read_text()).values()
+    small, large = kept["found"].values()
+    assert small["interactions"] < large["interactions"] and min(small["cpu"], small["ranking"]) > 0
+    assert "A catalogue of 500 items" in (tmp_path / "a.md").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", rivals.RIVALS)
 def test_a_rival_trains_and_ranks(name, tmp_path):
