@@ -35,7 +35,8 @@ EPOCHS = {"amazon-beauty": 1, "ml-100k": 4, "ml-1m": 1}
 STEPS = {"amazon-beauty": 6, "ml-100k": 16, "ml-1m": 4}
 SHAPE: dict[str, Any] = {"width": 64, "blocks": 2, "heads": 2, "feed_forward": 64, "dropout": 0.2, "rate": 1e-3}
 NEGATIVES = {"softmax": 1, "sampled": 512, "bce": 1}
-OURS = ("recbench", "shipped", "quick", "hand")
+OPTIONS: dict[str, dict[str, Any]] = {"recbench": {}, "bf16": {"precision": "bf16-mixed"}, "compile": {"compile": True}}
+OURS = ("recbench", "shipped", "quick", "bf16", "compile", "hand")
 PACKAGES = {"recbench": "recbench-core", "rectools": "rectools", "replay": "replay-rec", "recbole": "recbole"}
 QUICK = {"input_norm": True, "loss": "sampled", "negatives": 256, "batch_size": 64, "learning_rate": 0.003}
 GOAL = 0.050
@@ -45,11 +46,13 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 def work(name: str, task: dict[str, Any], folder: Path) -> dict[str, float]:
     """One job of one contestant, in its own process."""
     job, data, shape = task["job"], task["data"], task["shape"]
-    if job == "write" or name in ("recbench", "shipped", "quick"):
+    if job == "write" or name in OURS[:-1]:
         import sequential_ours as ours
 
         if job == "training":
             return ours.training(data, shape, task["epochs"], folder)
+        if job == "options":
+            return ours.training(data, shape, task["epochs"], folder, **OPTIONS[name])
         if job == "first":
             return ours.first(data, shape, folder, task["since"])
         if job == "reach":
@@ -147,9 +150,10 @@ def choose(given: argparse.Namespace, task: dict[str, Any]) -> dict[str, str]:
         "training": ("recbench", "hand") if task["shape"]["loss"] == "softmax" else ("recbench",),
         "first": ("recbench",),
         "reach": ("recbench", "shipped", "quick"),
+        "options": tuple(OPTIONS),
         "metrics": ("recbench",),
     }[task["job"]]
-    everybody = dict.fromkeys(ours, sys.executable) | (rivals if task["job"] != "metrics" else {})
+    everybody = dict.fromkeys(ours, sys.executable) | (rivals if task["job"] not in ("metrics", "options") else {})
     return {name: python for name, python in everybody.items() if not given.only or name in given.only}
 
 
@@ -162,7 +166,7 @@ def key(task: dict[str, Any]) -> str:
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--data", action="append", help=f"data with a leave-last-out board; none: {', '.join(LENGTH)}")
-    options.add_argument("--job", action="append", choices=("training", "first", "reach", "metrics"))
+    options.add_argument("--job", action="append", choices=("training", "first", "reach", "options", "metrics"))
     options.add_argument("--loss", action="append", choices=tuple(NEGATIVES))
     options.add_argument("--batch", action="append", type=int)
     options.add_argument("--length", type=int)

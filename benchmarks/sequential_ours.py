@@ -91,8 +91,10 @@ def write(data: str, path: Path) -> None:
     np.savez(path, **arrays, n_items=np.int64(log.n_items))
 
 
-def training(data: str, shape: dict[str, Any], epochs: int, folder: Path) -> dict[str, float]:
-    """CPU seconds of whole epochs as `report` tells them, checkpoints included, and of ranking all items for all users."""
+def training(data: str, shape: dict[str, Any], epochs: int, folder: Path, **options: Any) -> dict[str, float]:
+    """CPU seconds of whole epochs as `report` tells them, checkpoints included, and of ranking all items for all users.
+    `options`: precision and compile, as a run has them.
+    """
     import recbench.neural.training  # noqa: F401  (imports are no part of the first epoch)
 
     plan = plan_of(data, params_of(shape) | {"epochs": epochs})
@@ -103,7 +105,7 @@ def training(data: str, shape: dict[str, Any], epochs: int, folder: Path) -> dic
     few = replace(train, interactions=log.where(log.user < shape["batch"]))
     cls(cls.Params(**plan.model_params | {"epochs": 1})).fit(few, Context())
     stamps = [time.process_time()]
-    context = Context(seed=1, folder=folder / "select", report=lambda *_: stamps.append(time.process_time()))
+    context = Context(seed=1, folder=folder / "select", report=lambda *_: stamps.append(time.process_time()), **options)
     model = cls(cls.Params(**plan.model_params))
     model.fit(train, context)
     laps = np.diff(stamps)

@@ -10,6 +10,8 @@ NAMES = {
     "recbench": "recbench",
     "shipped": "recbench, parameters as shipped",
     "quick": "recbench, input_norm, sampled softmax",
+    "bf16": "precision=bf16-mixed",
+    "compile": "trainer.compile=true",
     "hand": "loop by hand",
     "rectools": "RecTools",
     "replay": "RePlay",
@@ -27,6 +29,13 @@ so the ratios say more than the seconds. Targets count in the loss. recbench and
 window's first event, from a start token, and so have one target a user more. Epochs of recbench hold its checkpoints.
 "~" marks an epoch that is estimated from some steps; every rival pads to the full length, so that all its steps cost
 the same.
+"""
+
+ADVICE = """`precision=bf16-mixed` pays where the processor multiplies bf16 (lscpu shows avx512_bf16 or amx_bf16) or on a GPU;
+elsewhere leave it off: bf16 is then made of float32 and costs more. `trainer.compile=true` pays on a GPU, and on a CPU
+only where steps are short and epochs many: the large products and the loss run in kernels that it does not change,
+and its own time comes first.
+
 """
 
 
@@ -92,6 +101,17 @@ def reach(record: dict[str, Any]) -> str:
     heads = ["", "CPU s", "epochs", "best validation NDCG@10"]
     title = f"\n## From nothing to validation NDCG@10 of .050: {record['data']}\n\nImports, data and all evaluations included.\n\n"
     return title + table(heads, rows) + under(record)
+
+
+def options(record: dict[str, Any]) -> str:
+    """What a run may switch on, against the same run without."""
+    found, base = record["found"], record["found"]["recbench"]
+    rows = [
+        [NAMES[n], f"{m['cpu']:.2f}", f"{m['begin']:+.1f}", f"{base['cpu'] / m['cpu']:.2f}", f"{m['ndcg']:.4f}"]
+        for n, m in found.items()
+    ]
+    heads = ["", "CPU s an epoch", "CPU s more for the first epoch", "faster by", "NDCG@10 then"]
+    return f"\n## Precision and compilation: {record['data']}\n\n" + ADVICE + table(heads, rows) + under(record)
 
 
 def metrics(record: dict[str, Any]) -> str:
@@ -193,7 +213,14 @@ def verdict(held: bool) -> str:
 
 def page(kept: dict[str, Any]) -> str:
     """The whole page."""
-    kinds = {"training": training, "first": first, "reach": reach, "catalogue": catalogue, "metrics": metrics}
+    kinds = {
+        "training": training,
+        "first": first,
+        "reach": reach,
+        "options": options,
+        "catalogue": catalogue,
+        "metrics": metrics,
+    }
     order = sorted(kept, key=lambda name: list(kinds).index(kept[name]["job"]))
     asked = table(["bar", "asked", "reached", "held"], [*bars({name: kept[name] for name in order})])
     return INTRODUCTION + "\n## Bars\n\n" + asked + "".join(kinds[kept[n]["job"]](kept[n]) for n in order)

@@ -302,6 +302,17 @@ def test_own_negatives_are_all_other_items_alike() -> None:
         assert ((others - n / 4).abs() < 5 * math.sqrt(n * 0.25 * 0.75)).all()
 
 
+@pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce", "bce", "bpr"])
+def test_a_catalogue_of_one_item(loss: str) -> None:
+    states_PD, target_P = torch.randn(P, D, requires_grad=True), torch.zeros(P, dtype=torch.long)
+    params = TrainParams(loss=loss)
+    if loss in ("bce", "bpr"):
+        with pytest.raises(RecbenchError, match=f"loss={loss} compares with another item, .* use loss=softmax"):
+            losses.loss_of(Asked(states_PD, target_P), Table(n_items=1), params, None)
+    else:
+        assert losses.loss_of(Asked(states_PD, target_P), Table(n_items=1), params, None).isfinite()
+
+
 def test_half_of_the_mixed_negatives_are_targets() -> None:
     torch.manual_seed(0)
     item_N = losses.shared_negatives(torch.tensor([7, 8]), 10**6, 100, 50)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbench.errors import RecbenchError
 from recbench.neural.choices import SMALL_CATALOGUE, TrainParams
 from recbench.neural.fused import Compared, OwnRule, logistic_rule, mean_loss, mean_own_loss, softmax_rule
 from recbench.neural.network import Asked, Network
@@ -67,7 +68,10 @@ def _own(
     params: TrainParams,
     share_I: Tensor | None,
 ) -> Tensor:
-    negative_PM = own_negatives(target_P, network.items.num_embeddings, params.negatives)
+    n_items = network.items.num_embeddings
+    if n_items < 2:
+        raise RecbenchError(f"loss={params.loss} compares with another item, and there is one in all; use loss=softmax")
+    negative_PM = own_negatives(target_P, n_items, params.negatives)
     item_N, place_PM = torch.cat([target_P[:, None], negative_PM], dim=1).unique(return_inverse=True)
     bias_N = None if network.item_bias is None else network.item_bias[item_N] / params.temperature
     return mean_own_loss(rule, states_PD, precise(network.item_vectors(item_N)), bias_N, place_PM)
