@@ -37,7 +37,11 @@ SHAPE: dict[str, Any] = {"width": 64, "blocks": 2, "heads": 2, "feed_forward": 6
 NEGATIVES = {"softmax": 1, "sampled": 512, "bce": 1}
 OPTIONS: dict[str, dict[str, Any]] = {"recbench": {}, "bf16": {"precision": "bf16-mixed"}, "compile": {"compile": True}}
 OURS = ("recbench", "shipped", "quick", "bf16", "compile", "hand")
-PACKAGES = {"recbench": "recbench-core", "rectools": "rectools", "replay": "replay-rec", "recbole": "recbole"}
+PACKAGES = dict.fromkeys(OURS[:-1], "recbench-core") | {
+    "rectools": "rectools",
+    "replay": "replay-rec",
+    "recbole": "recbole",
+}
 QUICK = {"input_norm": True, "loss": "sampled", "negatives": 256, "batch_size": 64, "learning_rate": 0.003}
 GOAL = 0.050
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")

@@ -10,7 +10,7 @@ NAMES = {
     "recbench": "recbench",
     "shipped": "recbench, parameters as shipped",
     "quick": "recbench, input_norm, sampled softmax",
-    "bf16": "precision=bf16-mixed",
+    "bf16": "trainer.precision=bf16-mixed",
     "compile": "trainer.compile=true",
     "hand": "loop by hand",
     "rectools": "RecTools",
@@ -31,10 +31,10 @@ window's first event, from a start token, and so have one target a user more. Ep
 the same.
 """
 
-ADVICE = """`precision=bf16-mixed` pays where the processor multiplies bf16 (lscpu shows avx512_bf16 or amx_bf16) or on a GPU;
-elsewhere leave it off: bf16 is then made of float32 and costs more. `trainer.compile=true` pays on a GPU, and on a CPU
-only where steps are short and epochs many: the large products and the loss run in kernels that it does not change,
-and its own time comes first.
+ADVICE = """`trainer.precision=bf16-mixed` is for processors that multiply bf16 (lscpu shows avx512_bf16 or amx_bf16) and
+for GPUs, and was not timed on one: try an epoch of each. Elsewhere leave it off: bf16 is made of float32 and costs
+several times as much. `trainer.compile=true` was not found to pay on a CPU: the large products and the loss run in
+kernels that it does not change, and its own time comes first.
 
 """
 
