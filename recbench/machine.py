@@ -7,7 +7,10 @@ import platform
 import resource
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
+
+CODE = ("recbench", "plugins", "conf", "requirements.txt")  # what decides a number; not reports, not stored entries
 
 
 def description() -> dict[str, str]:
@@ -30,15 +33,18 @@ def peak_memory_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def commit() -> str:
-    """The commit of recbench's own checkout, empty where it is installed from a wheel."""
-    home = Path(__file__).resolve().parent.parent
+@cache
+def commit(home: Path = Path(__file__).resolve().parent.parent) -> str:
+    """The commit of recbench's own checkout, empty where it is installed from a wheel; "-dirty" where `CODE` differs.
+
+    Asked once a process, when its first run begins: the code may change on disk while a long run holds the old one.
+    """
     if not (home / ".git").exists():
         return ""
-    done = subprocess.run(
-        ["git", "-C", str(home), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+    git = ["git", "-C", str(home)]
+    name = subprocess.run([*git, "describe", "--always"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "--", *CODE], capture_output=True, text=True, check=False)
+    return f"{name}-dirty" if changed.stdout.strip() else name
 
 
 class Clock:

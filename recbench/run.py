@@ -72,6 +72,7 @@ class Selected:
 def execute(plan: Plan, around: Surroundings | None = None, prepared: Prepared | None = None) -> Entry:
     """Carry out one plan and leave `out/KEY/`; RecbenchError on anything a user can mend."""
     around = around or Surroundings()
+    commit()
     plan = keyed(plan, around.out)
     folder = around.out / plan.key
     if plan.devices != around.team.size:

@@ -1,10 +1,12 @@
 """Boards check their fields; a plan's key is equal where the plan is, and different where a number could be."""
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from recbench.errors import RecbenchError
+from recbench.machine import commit
 from recbench.plan import Board, Plan
 
 BOARD = Board("shop", "shop-data", ("ndcg@10",), "ndcg@10", test_window_days=7, valid_window_days=7.0)
@@ -45,3 +47,22 @@ def test_equal_plan_equal_key():
     ):  # fmt: skip
         keys.add(replace(PLAN, **changes).key)
     assert len(keys) == 9, "every one of these can change a number"
+
+
+def test_the_commit_is_dirty_where_code_differs_and_not_where_a_report_does(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    for folder in ("recbench", "docs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("1")
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "first")
+    clean = commit.__wrapped__(tmp_path)
+    (tmp_path / "docs" / "a.txt").write_text("2")
+    (tmp_path / "leaderboards.json").write_text("{}")
+    assert clean and commit.__wrapped__(tmp_path) == clean
+    (tmp_path / "recbench" / "b.py").write_text("3")
+    assert commit.__wrapped__(tmp_path) == f"{clean}-dirty"
+    assert commit.__wrapped__(tmp_path / "docs") == ""
