@@ -10,6 +10,7 @@ import time
 from functools import cache
 from pathlib import Path
 
+HOME = Path(__file__).resolve().parent.parent
 CODE = ("recbench", "plugins", "conf", "requirements.txt")  # what decides a number; not reports, not stored entries
 
 
@@ -34,7 +35,7 @@ def peak_memory_mb() -> float:
 
 
 @cache
-def commit(home: Path = Path(__file__).resolve().parent.parent) -> str:
+def commit(home: Path = HOME) -> str:
     """The commit of recbench's own checkout, empty where it is installed from a wheel; "-dirty" where `CODE` differs.
 
     Asked once a process, when its first run begins: the code may change on disk while a long run holds the old one.
