@@ -109,10 +109,14 @@ def contest(pythons: dict[str, str], task: dict[str, Any], rounds: int) -> dict[
             lap = child(python, name, task)
             if lap is None:
                 del pythons[name]
+                laps.pop(name, None)
                 continue
             laps.setdefault(name, []).append(lap)
             print(f"{task['job']} {task['data']} {task['shape']['loss']} {name}: {json.dumps(lap)}", file=sys.stderr)
     medians = {n: {key: statistics.median(lap[key] for lap in m) for key in m[0]} for n, m in laps.items()}
+    for name, found in medians.items():
+        if "reached" in found:
+            found["reached"] = all(lap["reached"] for lap in laps[name])
     asked = {key: task[key] for key in ("job", "data", "shape", "limit")}
     return asked | {"rounds": rounds, "load": round(os.getloadavg()[0], 1), "found": medians} | machine()
 
@@ -143,7 +147,9 @@ def tasks(given: argparse.Namespace, data: str) -> list[dict[str, Any]]:
             own = {"length": given.length or LENGTH.get(data, 50), "batch": batch}
             shape = SHAPE | own | {"loss": loss, "negatives": NEGATIVES[loss]}
             sizes = {"epochs": given.epochs or EPOCHS.get(data, 1), "steps": given.steps or STEPS.get(data, 6)}
-            asked += [{"job": j, "data": data, "shape": shape, "limit": given.limit} | sizes for j in given.job]
+            for job in given.job:
+                more = {"epochs": max(2, sizes["epochs"])} if job == "options" else {}  # the first one compiles
+                asked.append({"job": job, "data": data, "shape": shape, "limit": given.limit} | sizes | more)
     return asked
 
 
@@ -165,6 +171,13 @@ def key(task: dict[str, Any]) -> str:
     """One record a question."""
     shape = task["shape"]
     return f"{task['job']} {task['data']} length {shape['length']} {shape['loss']} batch {shape['batch']}"
+
+
+def joined(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """What was found now, and of before the contestants that were left out now, where all else is equal."""
+    if before is None or any(before[field] != now[field] for field in ("shape", "machine", "date")):
+        return now
+    return now | {field: before[field] | now[field] for field in ("found", "versions")}
 
 
 def main() -> None:
@@ -197,10 +210,11 @@ def main() -> None:
                 if not Path(histories["histories"]).is_file() and task["job"] != "metrics":
                     child(sys.executable, "recbench", task | histories | {"job": "write"})
                 pythons = choose(given, task)
-                found = contest(pythons, task | histories, given.rounds)
-                kept[key(task)] = found | {"versions": versions(pythons)}
+                found = contest(pythons, task | histories, given.rounds) | {"versions": versions(pythons)}
+                kept[key(task)] = joined(kept.get(key(task)), found)
+                page = sequential_page.page(kept)  # before anything is written
                 given.json.write_text(json.dumps(kept, indent=1) + "\n")
-                given.page.write_text(sequential_page.page(kept))
+                given.page.write_text(page)
 
 
 if __name__ == "__main__":

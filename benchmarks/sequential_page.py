@@ -26,9 +26,9 @@ on the same histories: the newest events of each user, as many as the length and
 2 heads, a feed-forward layer of width 64, dropout 0.2 also on attention, Adam. Contestants run in turn on one thread,
 each in a process of its own. The unit is CPU seconds of that process, imports apart; other work may share the machine,
 so the ratios say more than the seconds. Targets count in the loss. recbench and the loop by hand also ask for a
-window's first event, from a start token, and so have one target a user more. Epochs of recbench hold its checkpoints.
-"~" marks an epoch that is estimated from some steps; every rival pads to the full length, so that all its steps cost
-the same.
+window's first event, from a start token, and so have one target a user more. Where one epoch of recbench is timed it
+holds the building of the network, where several are timed their checkpoints. "~" marks an epoch that is estimated from
+some steps: every rival pads to the full length, so that all its whole batches cost the same.
 """
 
 ADVICE = """`trainer.precision=bf16-mixed` is for processors that multiply bf16 (lscpu shows avx512_bf16 or amx_bf16) and
@@ -67,7 +67,7 @@ def training(record: dict[str, Any]) -> str:
     for name, m in found.items():
         ratio = f"{base / rate(m):.2f}" if base else ""
         ranked = f"{m['ranking'] / found['recbench']['ranking']:.2f}" if base else ""
-        about = "~" if "timed" in m and m["timed"] < m["steps"] else ""
+        about = "~" if "timed" in m and m["timed"] % m["steps"] else ""
         rows.append([NAMES[name], f"{m['targets']:,.0f}", f"{about}{m['cpu']:.2f}", f"{m['ms']:.0f}"])
         rows[-1] += [f"{rate(m):,.0f}", ratio, f"{m['ranking']:.2f}", ranked, f"{m['mb']:.0f}"]
     size = f"length {shape['length']}, batch {shape['batch']}"
@@ -99,16 +99,32 @@ def reach(record: dict[str, Any]) -> str:
         cpu = f"{m['cpu']:.0f}" if m["reached"] else f"stopped at {m['cpu']:.0f}"
         rows.append([NAMES[name], cpu, f"{m['epochs']:.0f}", f"{m['valid']:.4f}"])
     heads = ["", "CPU s", "epochs", "best validation NDCG@10"]
-    title = f"\n## From nothing to validation NDCG@10 of .050: {record['data']}\n\nImports, data and all evaluations included.\n\n"
+    loss = {
+        "softmax": "softmax over all items",
+        "sampled": f"sampled softmax, {record['shape']['negatives']} negatives",
+    }
+    title = (
+        f"\n## From nothing to validation NDCG@10 of .050: {record['data']}, {loss[record['shape']['loss']]}\n\nImports, data "
+        f"and an evaluation an epoch included; stopped after {record['limit']:.0f} CPU s. All in the shape above but two: as "
+        "shipped (1 block, 1 head, feed-forward of 4 widths, dropout 0.5, batch 128, running average), and so with "
+        "input_norm, 256 shared negatives, batch 64 and rate 0.003. In the shape above RecBole learns one target a prefix.\n\n"
+    )
     return title + table(heads, rows) + under(record)
 
 
 def options(record: dict[str, Any]) -> str:
     """What a run may switch on, against the same run without."""
-    found, base = record["found"], record["found"]["recbench"]
+    found = record["found"]
     rows = [
-        [NAMES[n], f"{m['cpu']:.2f}", f"{m['begin']:+.1f}", f"{base['cpu'] / m['cpu']:.2f}", f"{m['ndcg']:.4f}"]
+        [
+            NAMES[n],
+            f"{m['cpu']:.2f}",
+            f"{m['begin']:+.1f}",
+            f"{found['recbench']['cpu'] / m['cpu']:.2f}",
+            f"{m['ndcg']:.4f}",
+        ]
         for n, m in found.items()
+        if "recbench" in found
     ]
     heads = ["", "CPU s an epoch", "CPU s more for the first epoch", "faster by", "NDCG@10 then"]
     return f"\n## Precision and compilation: {record['data']}\n\n" + ADVICE + table(heads, rows) + under(record)
@@ -168,14 +184,25 @@ def bars(kept: dict[str, Any]) -> Iterator[list[str]]:
                 f"{ours['cpu']:.3f}",
                 verdict(ours["cpu"] < 0.2),
             ]
-        elif record["job"] == "reach" and rivals:
-            rivals = {name: m for name, m in found.items() if name not in OURS}
-            fastest = min(rivals.values(), key=lambda m: (not m["reached"], m["cpu"]))
-            quickest = min((found[name] for name in OURS if name in found), key=lambda m: (not m["reached"], m["cpu"]))
-            ratio = fastest["cpu"] / quickest["cpu"]
-            least = "" if fastest["reached"] else "more than "
-            held = verdict(bool(quickest["reached"]) and ratio >= 5) if fastest["reached"] or ratio >= 5 else "open"
-            yield [f"{record['data']}: time to NDCG@10 of .050", "5 times shorter", f"{least}{ratio:.1f} times", held]
+    yield from _reach_bars(kept)
+
+
+def _reach_bars(kept: dict[str, Any]) -> Iterator[list[str]]:
+    """On each data set the quickest way of recbench against the quickest way of the quickest rival."""
+    runs: dict[str, list[tuple[bool, dict[str, Any]]]] = {}
+    for record in kept.values():
+        if record["job"] == "reach":
+            runs.setdefault(record["data"], []).extend((n in OURS, m) for n, m in record["found"].items())
+    for data, found in runs.items():
+        ours, theirs = ([m for mine, m in found if mine is side] for side in (True, False))
+        ours = [m for m in ours if m["reached"]]
+        if not ours or not theirs:
+            continue
+        fastest = min(theirs, key=lambda m: m["cpu"])
+        ratio = fastest["cpu"] / min(m["cpu"] for m in ours)
+        held = verdict(ratio >= 5) if fastest["reached"] or ratio >= 5 else "open"
+        least = "" if fastest["reached"] else "more than "
+        yield [f"{data}: time to NDCG@10 of .050", "5 times shorter", f"{least}{ratio:.1f} times", held]
 
 
 def _training_bars(

@@ -35,13 +35,19 @@ class Enough(Exception):
 @dataclass(frozen=True)
 class Rival:
     """`train(epochs, on_step, judge)` tells each step, and each epoch's validation NDCG@10 where `judge` is given.
-    `rank()`: NDCG@10 of the test item. `targets`, `steps`: of an epoch.
+    `rank()`: NDCG@10 of the test item. `targets`: of an epoch. `rows`: what an epoch deals in batches of `batch`.
     """
 
     targets: int
-    steps: int
+    rows: int
+    batch: int
     train: Callable[[int, Callable[[], None], Callable[[float], None] | None], None]
     rank: Callable[[], float]
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch; the last is smaller."""
+        return -(-self.rows // self.batch)
 
 
 def cut(data: SimpleNamespace, length: int) -> list[np.ndarray]:
@@ -74,7 +80,9 @@ def rival(name: str, data: SimpleNamespace, shape: dict[str, Any], folder: Path)
 
 
 def training(rival: Rival, steps: int) -> dict[str, float]:
-    """CPU seconds of an epoch, from so many steps behind those that warm up, and of ranking all items for all users."""
+    """CPU seconds of an epoch, from so many steps behind those that warm up, and of ranking all items for all users.
+    Most steps timed are whole batches: an epoch counts as rows / batch of them.
+    """
     stamps: list[float] = []
 
     def on_step() -> None:
@@ -89,7 +97,7 @@ def training(rival: Rival, steps: int) -> dict[str, float]:
         "targets": rival.targets,
         "steps": rival.steps,
         "timed": steps,
-        "cpu": each * rival.steps,
+        "cpu": each * rival.rows / rival.batch,
         "ms": 1000 * each,
     }
     begun = time.process_time()

@@ -64,4 +64,4 @@ def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
         finally:
             model.is_fitted = True  # also where the clock ended it
 
-    return Rival(targets_of(rows), -(-sum(len(row) > 1 for row in rows) // shape["batch"]), train, rank)
+    return Rival(targets_of(rows), sum(len(row) > 1 for row in rows), shape["batch"], train, rank)

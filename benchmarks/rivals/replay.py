@@ -106,4 +106,4 @@ def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
 
         trainer(epochs, Steps()).fit(model, datamodule=module(asked[0]))
 
-    return Rival(targets_of(rows), -(-sum(len(row) > 1 for row in rows) // shape["batch"]), train, rank)
+    return Rival(targets_of(rows), sum(len(row) > 1 for row in rows), shape["batch"], train, rank)
