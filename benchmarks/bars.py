@@ -127,7 +127,7 @@ def report(rows: list[dict[str, Any]]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--row", default="", help="name of a row; none: all")
-    parser.add_argument("--seed", default="", help="one seed; none: all of the row")
+    parser.add_argument("--seed", type=int, help="one seed; none: all of the row")
     parser.add_argument("--report", action="store_true", help="only write the report")
     given = parser.parse_args()
     declared = yaml.safe_load(EXPERIMENT.read_text())["rows"]
@@ -137,9 +137,13 @@ def main() -> int:
             raise RecbenchError(
                 f"--row {given.row} is unknown{nearest(given.row, declared)}; rows: {', '.join(declared)}"
             )
-        for row in rows if not given.report else []:
-            for seed in row["seeds"] if not given.seed else [int(given.seed)]:
-                if given.row in ("", row["name"]):
+        chosen = [row for row in rows if given.row in ("", row["name"])]
+        seeds = sorted({seed for row in chosen for seed in row["seeds"]})
+        if given.seed is not None and given.seed not in seeds:
+            raise RecbenchError(f"--seed {given.seed} is not declared; seeds: {', '.join(map(str, seeds))}")
+        for row in chosen if not given.report else []:
+            for seed in row["seeds"]:
+                if given.seed in (None, seed):
                     run(row, seed)
         report(rows)
     except RecbenchError as error:

@@ -62,6 +62,7 @@ def params_of(shape: dict[str, Any]) -> dict[str, Any]:
         "learning_rate": shape["rate"],
         "optimizer": "adam",
         "clip": 0.0,
+        "averaging": 0.0,
         "loss": shape["loss"],
         "negatives": shape["negatives"],
         "sampling": "uniform",

@@ -81,7 +81,7 @@ def rival(name: str, data: SimpleNamespace, shape: dict[str, Any], folder: Path)
 
 def training(rival: Rival, steps: int) -> dict[str, float]:
     """CPU seconds of an epoch, from so many steps behind those that warm up, and of ranking all items for all users.
-    Most steps timed are whole batches: an epoch counts as rows / batch of them.
+    Where these are no whole epochs, most are whole batches: an epoch counts as rows / batch of them.
     """
     stamps: list[float] = []
 
@@ -97,7 +97,7 @@ def training(rival: Rival, steps: int) -> dict[str, float]:
         "targets": rival.targets,
         "steps": rival.steps,
         "timed": steps,
-        "cpu": each * rival.rows / rival.batch,
+        "cpu": each * (rival.rows / rival.batch if steps % rival.steps else rival.steps),
         "ms": 1000 * each,
     }
     begun = time.process_time()

@@ -122,7 +122,8 @@ def _from_lists(answer: Recommendations, queries: Queries, truth: Ragged, k: int
     masked = not queries.seen_allowed and np.isin(pair, seen_row * queries.n_items + seen).any()
     if masked or not queries.candidates[items_QK[row, column]].all():
         raise RecbenchError("lists hold items that may not be recommended")
-    if (np.diff(np.where(real, scores_QK, -np.inf), axis=1) > 0).any():
+    kept_QK = np.where(real, scores_QK, -np.inf)
+    if (kept_QK[:, 1:] > kept_QK[:, :-1]).any():
         raise RecbenchError("scores of a list must never rise")
     query, right = truth.flat()
     hit_QK = np.zeros(items_QK.shape, np.int64)

@@ -181,6 +181,11 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
     """The chosen model anew on training part and validation together, for the number of epochs that validation chose."""
     model = type(chosen.model)(chosen.model.params)
     epochs = chosen.model.chosen_epochs
+    if epochs == 0 and chosen.model.stopped_by == "max_minutes":
+        raise RecbenchError(
+            f"trainer.max_minutes={chosen.context.max_minutes:g} ended the selection within its first epoch: there is no "
+            "number of epochs to fit again with; give it more minutes"
+        )
     model.fit(
         chosen.prepared.parts.refit,
         replace(
@@ -192,7 +197,8 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
             folder=folder / "refit",
         ),
     )
-    model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
+    if model.stopped_by != "max_minutes":  # else it has seen less than was chosen, and the entry says so
+        model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
     return model
 
 

@@ -116,6 +116,24 @@ def test_max_minutes_ends_training() -> None:
     assert fitted(max_minutes=0.0).stopped_by == "max_minutes"
 
 
+@pytest.mark.parametrize("averaging", [0.0, 0.998])
+def test_an_averaged_network_answers_with_the_newest_statistics(averaging: float) -> None:
+    """The buffers of a batch norm are learned but no weights: the average takes them over as they are."""
+
+    class Normed(Transformer):
+        def network(self, train: Dataset):
+            network = super().network(train)
+            network.norm = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.BatchNorm1d(32))
+            shaped = network.encode
+            network.encode = lambda batch: shaped(batch).view(*batch.items_BL.shape, -1)
+            return network
+
+    model = Normed(replace(SMALL, averaging=averaging, epochs=2))
+    model.fit(chain_world()[0], Context(seed=3))
+    norm = model.net.norm[1]
+    assert int(norm.num_batches_tracked) == 2 * 6 and norm.running_mean.abs().sum() > 0
+
+
 def test_only_first_events_with_an_item_count_on_boards_of_new_items() -> None:
     from recbench.neural.batches import Windows
 

@@ -14,13 +14,15 @@ from recbench.testing.worlds import chain
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
+from recbench_sequential.bert4rec import BERT4Rec  # noqa: E402
+from recbench_sequential.encoder_decoder import EncoderDecoder  # noqa: E402
 from recbench_sequential.transformer import Transformer  # noqa: E402
 
 PARTS = chain().split()
 
 
-def fitted(**context) -> Transformer:
-    model = Transformer(Transformer.Params(**Transformer.small | {"epochs": 8}))
+def fitted(cls=Transformer, **context) -> Transformer:
+    model = cls(cls.Params(**cls.small | {"epochs": 8}))
     model.fit(PARTS.train, Context(seed=1, **context))
     return model
 
@@ -42,10 +44,19 @@ def test_bf16_learns_what_float32_learns(usual):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="needs a C++ compiler")
-def test_a_compiled_network_learns_the_same(usual):
-    quick = fitted(compile=True)
+@pytest.mark.parametrize("cls", [Transformer, BERT4Rec, EncoderDecoder])
+def test_a_compiled_network_learns_the_same(cls, monkeypatch):
+    compiled, ran = torch.compile, []
+
+    def watched(method, **options):
+        quick = compiled(method, **options)
+        return lambda *given: (ran.append(method.__name__), quick(*given))[1]
+
+    monkeypatch.setattr(torch, "compile", watched)
+    usual, quick = fitted(cls), fitted(cls, compile=True)
+    assert set(ran) == set(quick.net.compiles), "what is compiled is on the road of training"
     np.testing.assert_allclose([loss for *_, loss in quick.curve], [loss for *_, loss in usual.curve], rtol=1e-3)
-    assert "encode" not in vars(quick.net), "what was compiled is gone with the training"
+    assert not set(vars(quick.net)) & set(quick.net.compiles), "what was compiled is gone with the training"
     np.testing.assert_allclose(quick.score(PARTS.test.queries), usual.score(PARTS.test.queries), rtol=0.05, atol=0.05)
 
 

@@ -75,11 +75,16 @@ def test_the_cards_of_the_models_are_what_their_classes_say():
         assert (ROOT / "docs" / "models" / name).read_text() == page, f"{name}: run python docs/model_cards.py"
 
 
-def test_an_unknown_row_is_told_with_the_nearest():
-    command = [sys.executable, "benchmarks/bars.py", "--row", "beautty"]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--row", "beautty"), "--row beautty is unknown; did you mean 'beauty'?"),
+        (("--row", "ml-1m-bert4rec", "--seed", "2"), "--seed 2 is not declared; seeds: 1\n"),
+        (("--seed", "7"), "--seed 7 is not declared; seeds: 1, 2, 3\n"),
+    ],
+)
+def test_what_is_not_declared_is_told(words, said):
+    command = [sys.executable, "benchmarks/bars.py", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert (
-        done.stderr.startswith("bars: --row beautty is unknown; did you mean 'beauty'?")
-        and "Traceback" not in done.stderr
-    )
+    assert done.stderr.startswith(f"bars: {said}") and "Traceback" not in done.stderr

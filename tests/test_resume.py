@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import entries, environment
+from conftest import entries, environment, refused
 
 EPOCHS = 25  # validation chooses a late one, so that the refit is long enough to be stopped as well
 WORDS = (
@@ -107,3 +109,30 @@ def test_what_stops_a_run_before_it_trains_costs_no_checkpoint(neural_forge, tmp
     neural_forge.start(*WORDS, cwd=tmp_path, env={"RECBENCH_DATA_DIR": str(tmp_path)})
     assert "Beauty.txt not found" in neural_forge.end().stderr
     assert checkpoint.read_bytes() == before, "the data were missing, and resume=true was forgotten"
+
+
+def test_a_selection_cut_within_its_first_epoch_is_not_fitted_again(recbench):
+    done = recbench(*WORDS, "trainer.max_minutes=0")
+    refused(done, "trainer.max_minutes=0 ended the selection within its first epoch", "give it more minutes")
+
+
+def test_a_refit_that_is_cut_says_so(tmp_path):
+    """And not how long selection went on."""
+    from recbench_sequential.transformer import Transformer
+
+    from recbench import run
+    from recbench.model import Context
+    from recbench.testing.worlds import chain
+
+    parts, context = chain().split(), Context(seed=1)
+    model = Transformer(Transformer.Params(**Transformer.small | {"epochs": 3}))
+    model.fit(parts.train, context)
+    prepared = run.Prepared(None, SimpleNamespace(refit=parts.train), [])
+    whole, cut = (
+        run._refit(
+            run.Selected(model, 0.0, prepared, replace(context, max_minutes=minutes), None), tmp_path / str(minutes)
+        )
+        for minutes in (None, 0.0)
+    )
+    assert (whole.stopped_by, whole.chosen_epochs) == ("epochs", 3)
+    assert (cut.stopped_by, cut.chosen_epochs) == ("max_minutes", 0)

@@ -417,6 +417,12 @@ def test_what_the_data_cannot_give_is_refused(tmp_path: Path) -> None:
     assert refused(tabled, item_features="v") == (
         "item_features=v: vectors must be arrays of one width; found 1, 2; give each item's in full"
     )
+    pd.DataFrame({"item_id": [str(i) for i in range(ITEMS)], "vector": [["a", "b"]] * ITEMS}).to_parquet(
+        tmp_path / "words.parquet"
+    )
+    assert refused(world, text_vectors=str(tmp_path / "words.parquet")).startswith(
+        "text_vectors=words.parquet: vectors must be arrays of numbers of one width ("
+    )
     assert refused(world, text_vectors=str(tmp_path / "no.parquet")).startswith(
         "text_vectors=no.parquet cannot be read ("
     )

@@ -25,9 +25,11 @@ class Network(nn.Module):
     """Base of the networks: `encode` is theirs, the rest has a default.
 
     `reads`: the fields of a `Batch` beyond items that `encode` looks at; others are left out of the batches.
+    `compiles`: the methods on the road of training that `trainer.compile` compiles.
     """
 
     reads: tuple[str, ...] = ()
+    compiles: tuple[str, ...] = ("encode",)
     items: nn.Embedding
     item_bias: nn.Parameter | None
 

@@ -91,18 +91,20 @@ def first_ctrl_c(watch: Watch) -> Iterator[None]:
 
 @contextmanager
 def compiled(network: Network, wanted: bool) -> Iterator[None]:
-    """Where wanted, `network.encode` is compiled as long as this lasts; RecbenchError where it cannot be."""
+    """Where wanted, what `network.compiles` names is compiled as long as this lasts; RecbenchError where it cannot be."""
     if not wanted:
         yield
         return
     import torch
     from torch._dynamo.exc import BackendCompilerFailed
 
-    vars(network)["encode"] = torch.compile(network.encode, dynamic=True)
+    for name in network.compiles:
+        vars(network)[name] = torch.compile(getattr(network, name), dynamic=True)
     try:
         yield
     except BackendCompilerFailed as error:
         why = one_line(error).partition(" Set TORCH")[0]
         raise RecbenchError(f"trainer.compile=true: the network cannot be compiled ({why}); leave it out") from error
     finally:
-        del vars(network)["encode"]
+        for name in network.compiles:
+            del vars(network)[name]

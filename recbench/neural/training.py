@@ -67,6 +67,12 @@ class Steps(pl.LightningModule):
             mean, now = list(self.average.parameters()), list(self.network.parameters())
             get_ema_multi_avg_fn(decay)(mean, now, step)  # type: ignore[arg-type]
 
+    def take_buffers(self) -> None:
+        """Statistics, such as those of a batch norm, are not averaged: the average answers with the newest."""
+        if self.average is not None:
+            for mean, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                mean.copy_(now)
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         asked = self.network.asked(augmented(batch, self.params))
         loss = loss_of(asked, self.network, self.params, self.share_I)
@@ -168,6 +174,7 @@ class Watch(pl.Callback):
         values, headline = {"loss": loss}, math.nan
         if self.context.team.size > 1:
             take_buffers_of_the_first(module)
+        module.take_buffers()
         if self.context.evaluate is not None:
             module.eval()
             self.model.net = module.answering
@@ -227,6 +234,7 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
             raise
     if watch.patience_is_over and len(watch.curve) < epochs:
         model.stopped_by = "patience"
+    steps.take_buffers()
     model.net = steps.network
     model.net.load_state_dict(watch.best or steps.answering.state_dict())
     model.net.eval()

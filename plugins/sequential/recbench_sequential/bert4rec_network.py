@@ -28,6 +28,8 @@ class MaskedTransformer(Network):
     token is not read; the event that a question asks for is the mask behind the history.
     """
 
+    compiles = ("states",)
+
     def __init__(self, n_items: int, params: BERT4RecParams, share_I: Tensor | None = None) -> None:
         super().__init__()
         self.mask_share, self.last_only = params.mask_share, params.last_only

@@ -65,6 +65,8 @@ class DecoderBlock(nn.Module):
 class TransformerPair(Network):
     """Item number I is the start token of both sides, which also pads; `items` is the tied table."""
 
+    compiles = ("remember", "decode")
+
     def __init__(
         self, n_items: int, n_behaviors: int, params: EncoderDecoderParams, share_I: Tensor | None = None
     ) -> None:

@@ -94,7 +94,12 @@ def words_of(name: str, cells: pd.Series) -> Column:
 
 def stacked(owner: str, cells: list[Any]) -> NDArray:
     """(I, V) the arrays of a column, NaN where a cell holds none; RecbenchError where they are not of one width."""
-    arrays = [np.asarray(cell, np.float32) if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells]
+    try:
+        arrays = [
+            np.asarray(cell, np.float32) if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells
+        ]
+    except ValueError as error:
+        raise RecbenchError(f"{owner}: vectors must be arrays of numbers of one width ({one_line(error)})") from error
     widths = sorted({array.shape for array in arrays if array is not None})
     if len(widths) != 1 or len(widths[0]) != 1 or not widths[0][0]:
         found = ", ".join(" x ".join(map(str, shape)) or "one number" for shape in widths) or "none"
