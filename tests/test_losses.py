@@ -81,16 +81,14 @@ def naive(network: Network, states_PD: Tensor, target_P: Tensor, params: TrainPa
         rows = list(zip(score, targets, drawn, strict=True))
         if params.loss == "bpr":
             return mean_of(sum(-log_sigmoid(row[t] - row[i]) for i in own) / n for row, t, own in rows)
-        return mean_of(
-            (-log_sigmoid(row[t]) - sum(log_sigmoid(-row[i]) for i in own)) / (n + 1) for row, t, own in rows
-        )
+        return mean_of(-log_sigmoid(row[t]) - sum(log_sigmoid(-row[i]) for i in own) for row, t, own in rows)
     half = n // 2 if params.loss == "sampled" and params.sampling == "mixed" else 0
     drawn = losses.shared_negatives(target_P, n_items, n, half).tolist()
     if params.loss == "gbce":
         rate = n / (n_items - 1)
         beta = rate * (params.gbce_t * (1 - 1 / rate) + 1 / rate)
         return mean_of(
-            (-beta * log_sigmoid(row[t]) - sum(log_sigmoid(-row[i]) for i in drawn if i != t)) / (n + 1)
+            -beta * log_sigmoid(row[t]) - sum(log_sigmoid(-row[i]) for i in drawn if i != t)
             for row, t in zip(score, targets, strict=True)
         )
     expected = [half * float(SHARE[i]) + (n - half) / n_items for i in drawn]

@@ -63,12 +63,11 @@ def softmax_rule(
 
 
 def logistic_rule(logits_PN: Tensor, positive_P: Tensor, _: bool, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Binary cross-entropy, mean over target and candidates, in which the target's part counts `beta`."""
-    part = 1 / (1 + logits_PN.shape[1])
+    """Binary cross-entropy, summed over target and candidates, in which the target's part counts `beta`."""
     negative_P = F.softplus(logits_PN).sum(1, dtype=positive_P.dtype)
     logits_PN.sigmoid_()
-    loss_P = part * (negative_P + beta * F.softplus(-positive_P))
-    return loss_P, torch.full_like(positive_P, part), -part * beta * torch.sigmoid(-positive_P)
+    loss_P = negative_P + beta * F.softplus(-positive_P)
+    return loss_P, torch.ones_like(positive_P), -beta * torch.sigmoid(-positive_P)
 
 
 class _Fused(torch.autograd.Function):

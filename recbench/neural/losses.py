@@ -111,8 +111,10 @@ def smoothed(loss: Tensor, compared: Compared, weight_N: Tensor, share: float) -
 
 
 def gbce(compared: Compared, beta: float) -> Tensor:
-    """Generalised binary cross-entropy, mean over target and negatives: the sigmoid of the target to the power `beta`
-    undoes the overconfidence that sampling brings. gSASRec (arXiv 2308.07192).
+    """Generalised binary cross-entropy, summed over target and negatives: the sigmoid of the target to the power `beta`
+    undoes the overconfidence that sampling brings. gSASRec (arXiv 2308.07192), which takes the mean: divided by hundreds
+    of negatives, the gradients that follow the first, when all sigmoids are at one half, are too small beside Adam's
+    memory of those. A sum meets the bound of the gradient's norm instead.
     """
     return mean_loss(partial(logistic_rule, beta=beta), compared)
 
@@ -123,8 +125,8 @@ def gbce_beta(sampling_rate: float, t: float) -> float:
 
 
 def bce(positive_P: Tensor, logits_PM: Tensor) -> Tensor:
-    """(P,) binary cross-entropy, mean over target and negatives. SASRec (arXiv 1808.09781)."""
-    return -(F.logsigmoid(positive_P) + F.logsigmoid(-logits_PM).sum(-1)) / (1 + logits_PM.shape[1])
+    """(P,) binary cross-entropy, summed over target and negatives. SASRec (arXiv 1808.09781)."""
+    return -(F.logsigmoid(positive_P) + F.logsigmoid(-logits_PM).sum(-1))
 
 
 def bpr(positive_P: Tensor, logits_PM: Tensor) -> Tensor:
