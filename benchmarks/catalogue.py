@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,12 +24,6 @@ import sequential_page
 USERS, ASKED, LIST = (10_000, 20_000, 40_000), 1000, 10
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process so far."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
-
-
 def measure(n_items: int, n_users: int) -> dict[str, float]:
     """CPU seconds and peak memory of one epoch and of so many users' lists."""
     import numpy as np
@@ -38,6 +31,7 @@ def measure(n_items: int, n_users: int) -> dict[str, float]:
     from recbench import registry
     from recbench.evaluate import rank
     from recbench.holdout import Holdout
+    from recbench.machine import peak_memory_mb
     from recbench.model import Context
     from recbench.split import split
 
@@ -48,7 +42,7 @@ def measure(n_items: int, n_users: int) -> dict[str, float]:
     dataset = source(source.Params(n_items=n_items, n_users=n_users)).load()
     parts = split(dataset, board)
     log = parts.train.interactions
-    data_mb = peak_mb()
+    data_mb = peak_memory_mb()
     model = cls(cls.Params(epochs=1))
     stamps = [time.process_time()]
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +50,7 @@ def measure(n_items: int, n_users: int) -> dict[str, float]:
             seed=1, repeat=board.repeat, folder=Path(folder), report=lambda *_: stamps.append(time.process_time())
         )
         model.fit(parts.train, context)
-    fit_mb = peak_mb()
+    fit_mb = peak_memory_mb()
     rows = np.arange(min(ASKED, len(parts.test.queries)))
     holdout = Holdout(parts.test.queries.take(rows), parts.test.truth.take(rows))
     begun = time.process_time()
@@ -64,7 +58,7 @@ def measure(n_items: int, n_users: int) -> dict[str, float]:
     ranking = time.process_time() - begun
     steps = -(-int((np.bincount(log.user) > 0).sum()) // model.params.batch_size)
     found = {"interactions": len(log), "steps": steps, "cpu": stamps[1] - stamps[0], "ranking": ranking}
-    return found | {"asked": len(rows), "data_mb": data_mb, "fit_mb": fit_mb, "mb": peak_mb()}
+    return found | {"asked": len(rows), "data_mb": data_mb, "fit_mb": fit_mb, "mb": peak_memory_mb()}
 
 
 def main() -> None:

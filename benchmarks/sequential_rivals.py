@@ -49,6 +49,10 @@ class Rival:
         """Of an epoch; the last is smaller."""
         return -(-self.rows // self.batch)
 
+    def size(self, step: int) -> int:
+        """Rows of a step, counted from 0 on."""
+        return min(self.batch, self.rows - step % self.steps * self.batch)
+
 
 def cut(data: SimpleNamespace, length: int) -> list[np.ndarray]:
     """(U,) the newest length + 1 training events of each user."""
@@ -81,7 +85,7 @@ def rival(name: str, data: SimpleNamespace, shape: dict[str, Any], folder: Path)
 
 def training(rival: Rival, steps: int) -> dict[str, float]:
     """CPU seconds of an epoch, from so many steps behind those that warm up, and of ranking all items for all users.
-    Where these are no whole epochs, most are whole batches: an epoch counts as rows / batch of them.
+    The cost of the timed steps is that of their rows: an epoch's last batch is smaller.
     """
     stamps: list[float] = []
 
@@ -92,12 +96,13 @@ def training(rival: Rival, steps: int) -> dict[str, float]:
 
     with contextlib.suppress(Enough):
         rival.train(-(-(WARM + steps + 1) // rival.steps), on_step, None)
+    rows = sum(rival.size(step) for step in range(WARM + 1, len(stamps)))
     each = (stamps[-1] - stamps[WARM]) / (len(stamps) - 1 - WARM)
     found = {
         "targets": rival.targets,
         "steps": rival.steps,
         "timed": steps,
-        "cpu": each * (rival.rows / rival.batch if steps % rival.steps else rival.steps),
+        "cpu": (stamps[-1] - stamps[WARM]) * rival.rows / rows,
         "ms": 1000 * each,
     }
     begun = time.process_time()

@@ -118,7 +118,7 @@ def test_the_clock_starts_behind_the_steps_that_warm_up(monkeypatch):
             on_step()
 
     found = rivals.training(rivals.Rival(7, 3, 2, train, lambda: 0.5), steps=3)
-    assert found["cpu"] == pytest.approx(1.5) and found["ranking"] == 1.5 and found["ndcg"] == 0.5
+    assert found["cpu"] == pytest.approx(3 * 3 / (1 + 2 + 1)) and found["ranking"] == 1.5 and found["ndcg"] == 0.5
 
 
 def record(**found) -> dict:

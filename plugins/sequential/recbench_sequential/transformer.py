@@ -52,7 +52,7 @@ class TransformerParams(TrainParams):
     text_vectors: str = param("", "Parquet file with columns item_id and vector, added to an item's vector.")
     input_norm: bool = param(
         False,
-        "LayerNorm of what is read, as in BERT: on sparse data learns its first half in a third of the time and ends lower.",
+        "LayerNorm of what is read, as in BERT: sparse data are learned faster at first, and the end is lower.",
         later=True,
     )
 
