@@ -50,7 +50,7 @@ class TrainParams(Params):
     )
     negatives: int = param(
         512,
-        "Negatives that a batch shares (sampled, gbce) or that each target has for itself (bce, bpr).",
+        "Negatives that a batch shares (sampled) or that each target has for itself (gbce, bce, bpr).",
         low=1,
         high=65_536,
     )

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 CELLS = 6 << 20  # numbers of a piece, 25 MB: more are slow to come by, fewer make the products slow
+DENSE = 24  # up to so many times a position's items in all, products with all of them cost less (measured)
 LARGEST = 60.0  # up to here exponentials and their sums fit float32 without subtracting the largest logit first
 
 OwnRule = Callable[[Tensor, Tensor], Tensor]  # logits of targets (P,) and of their negatives (P, M) -> losses (P,)
@@ -60,14 +60,6 @@ def softmax_rule(
     own_P = positive_P.exp() if apart else torch.zeros_like(positive_P)
     total_P = logits_PN.exp_().sum(1, dtype=positive_P.dtype) + own_P
     return total_P.log() - positive_P, 1 / total_P, own_P / total_P - 1
-
-
-def logistic_rule(logits_PN: Tensor, positive_P: Tensor, _: bool, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Binary cross-entropy, summed over target and candidates, in which the target's part counts `beta`."""
-    negative_P = F.softplus(logits_PN).sum(1, dtype=positive_P.dtype)
-    logits_PN.sigmoid_()
-    loss_P = negative_P + beta * F.softplus(-positive_P)
-    return loss_P, torch.ones_like(positive_P), -beta * torch.sigmoid(-positive_P)
 
 
 class _Fused(torch.autograd.Function):
@@ -118,6 +110,9 @@ class _Shared(_Fused):
 
 
 class _Own(_Fused):
+    """Where a position has many items of its own beside all of them, products with all and a choice among these cost
+    less than vectors gathered for each position."""
+
     @staticmethod
     def forward(
         ctx: Any, rule: OwnRule, states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, place_PM: Tensor
@@ -125,26 +120,52 @@ class _Own(_Fused):
         grad_PD, grad_ND = torch.zeros_like(states_PD), torch.zeros_like(vectors_ND)
         grad_N = None if bias_N is None else torch.zeros_like(bias_N)
         loss_P = states_PD.new_empty(len(states_PD))
-        rows = rows_at_once(len(place_PM), place_PM.shape[1] * states_PD.shape[1])
-        for at in range(0, len(states_PD), rows):
-            part = slice(at, at + rows)
-            part_P1D, place_M = states_PD[part, None], place_PM[part].flatten()
-            vectors_PMD = vectors_ND[place_M].view(*place_PM[part].shape, -1)
-            logits_PM = (part_P1D * vectors_PMD).sum(-1)
-            if bias_N is not None:
-                logits_PM += bias_N[place_PM[part]]
-            with torch.enable_grad():
-                logits_PM.requires_grad_()
-                part_P = rule(logits_PM[:, 0], logits_PM[:, 1:])
-            loss_P[part] = part_P.detach()
-            (grad_PM,) = torch.autograd.grad(part_P, logits_PM, torch.ones_like(part_P))
-            grad_PD[part] = vectors_PMD.mul_(grad_PM[..., None]).sum(1)
-            grad_ND.index_add_(0, place_M, (grad_PM[..., None] * part_P1D).flatten(0, 1))
-            if grad_N is not None:
-                grad_N.index_add_(0, place_M, grad_PM.flatten())
+        compare = _by_choice if len(vectors_ND) <= DENSE * place_PM.shape[1] else _by_gathering
+        width = len(vectors_ND) if compare is _by_choice else place_PM.shape[1] * states_PD.shape[1]
+        rows = rows_at_once(len(place_PM), width)
+        with torch.autocast(states_PD.device.type, enabled=False):
+            for at in range(0, len(states_PD), rows):
+                part = slice(at, at + rows)
+                logits_PM, spread = compare(states_PD[part], vectors_ND, place_PM[part])
+                if bias_N is not None:
+                    logits_PM += bias_N[place_PM[part]]
+                with torch.enable_grad():
+                    logits_PM.requires_grad_()
+                    part_P = rule(logits_PM[:, 0], logits_PM[:, 1:])
+                loss_P[part] = part_P.detach()
+                (grad_PM,) = torch.autograd.grad(part_P, logits_PM, torch.ones_like(part_P))
+                grad_PD[part] = spread(grad_PM, grad_ND)
+                if grad_N is not None:
+                    grad_N.index_add_(0, place_PM[part].flatten(), grad_PM.flatten())
         ctx.save_for_backward(None, grad_PD, grad_ND, grad_N, None)
         ctx.n_positions = len(states_PD)
         return loss_P.mean()
+
+
+# Given the gradient by the logits (P, M): adds that by the vectors to the second, returns that by the states (P, D).
+Spread = Callable[[Tensor, Tensor], Tensor]
+
+
+def _by_choice(states_PD: Tensor, vectors_ND: Tensor, place_PM: Tensor) -> tuple[Tensor, Spread]:
+    logits_PN = states_PD @ vectors_ND.T
+
+    def spread(grad_PM: Tensor, grad_ND: Tensor) -> Tensor:
+        grad_PN = logits_PN.zero_().scatter_add_(1, place_PM, grad_PM)
+        grad_ND.addmm_(grad_PN.T, states_PD)
+        return grad_PN @ vectors_ND
+
+    return logits_PN.gather(1, place_PM), spread
+
+
+def _by_gathering(states_PD: Tensor, vectors_ND: Tensor, place_PM: Tensor) -> tuple[Tensor, Spread]:
+    vectors_PMD = vectors_ND[place_PM.flatten()].view(*place_PM.shape, -1)
+
+    def spread(grad_PM: Tensor, grad_ND: Tensor) -> Tensor:
+        grad_PD = vectors_PMD.mul_(grad_PM[..., None]).sum(1)
+        grad_ND.index_add_(0, place_PM.flatten(), (grad_PM[..., None] * states_PD[:, None]).flatten(0, 1))
+        return grad_PD
+
+    return (states_PD[:, None] * vectors_PMD).sum(-1), spread
 
 
 def product_type(states_PD: Tensor) -> torch.dtype:

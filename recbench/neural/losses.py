@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from recbench.errors import RecbenchError
 from recbench.neural.choices import SMALL_CATALOGUE, TrainParams
-from recbench.neural.fused import Compared, OwnRule, logistic_rule, mean_loss, mean_own_loss, softmax_rule
+from recbench.neural.fused import Compared, OwnRule, mean_loss, mean_own_loss, softmax_rule
 from recbench.neural.network import Asked, Network
 
 
@@ -54,10 +54,9 @@ def _sampled(
 
 
 def _gbce(states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None) -> Tensor:
-    n_items = network.items.num_embeddings
-    item_N = shared_negatives(target_P, n_items, params.negatives)
-    compared = beside(states_PD, target_P, item_N, network, params.temperature)
-    return gbce(compared, gbce_beta(params.negatives / max(1, n_items - 1), params.gbce_t))
+    rate = params.negatives / max(1, network.items.num_embeddings - 1)
+    rule = partial(gbce, beta=gbce_beta(rate, params.gbce_t))
+    return _own(rule, states_PD, target_P, network, params, share_I)
 
 
 def _own(
@@ -71,9 +70,13 @@ def _own(
     n_items = network.items.num_embeddings
     if n_items < 2:
         raise RecbenchError(f"loss={params.loss} compares with another item, and there is one in all; use loss=softmax")
-    negative_PM = own_negatives(target_P, n_items, params.negatives)
-    item_N, place_PM = torch.cat([target_P[:, None], negative_PM], dim=1).unique(return_inverse=True)
-    bias_N = None if network.item_bias is None else network.item_bias[item_N] / params.temperature
+    place_PM = torch.cat([target_P[:, None], own_negatives(target_P, n_items, params.negatives)], dim=1)
+    item_N = None
+    if place_PM.numel() < n_items:  # else to read all items costs less than to find the chosen ones
+        item_N, place_PM = place_PM.unique(return_inverse=True)
+    bias_N = network.item_bias
+    if bias_N is not None:
+        bias_N = (bias_N if item_N is None else bias_N[item_N]) / params.temperature
     return mean_own_loss(rule, states_PD, precise(network.item_vectors(item_N)), bias_N, place_PM)
 
 
@@ -110,23 +113,17 @@ def smoothed(loss: Tensor, compared: Compared, weight_N: Tensor, share: float) -
     return loss + share * (compared.positive_P.mean() - mean)
 
 
-def gbce(compared: Compared, beta: float) -> Tensor:
-    """Generalised binary cross-entropy, summed over target and negatives: the sigmoid of the target to the power `beta`
-    undoes the overconfidence that sampling brings. gSASRec (arXiv 2308.07192), which takes the mean: divided by hundreds
-    of negatives, the gradients that follow the first, when all sigmoids are at one half, are too small beside Adam's
-    memory of those. A sum meets the bound of the gradient's norm instead.
+def gbce(positive_P: Tensor, logits_PM: Tensor, beta: float = 1.0) -> Tensor:
+    """(P,) generalised binary cross-entropy, summed over target and negatives: the sigmoid of the target to the power
+    `beta` undoes the overconfidence that sampling brings (gSASRec, arXiv 2308.07192, which takes the mean). 1: binary
+    cross-entropy (SASRec, arXiv 1808.09781).
     """
-    return mean_loss(partial(logistic_rule, beta=beta), compared)
+    return -(beta * F.logsigmoid(positive_P) + F.logsigmoid(-logits_PM).sum(-1))
 
 
 def gbce_beta(sampling_rate: float, t: float) -> float:
     """a (t (1 - 1/a) + 1/a) = 1 - t (1 - a), where a is the share of the other items that is sampled, at most 1."""
     return 1 - t * (1 - min(1.0, sampling_rate))
-
-
-def bce(positive_P: Tensor, logits_PM: Tensor) -> Tensor:
-    """(P,) binary cross-entropy, summed over target and negatives. SASRec (arXiv 1808.09781)."""
-    return -(F.logsigmoid(positive_P) + F.logsigmoid(-logits_PM).sum(-1))
 
 
 def bpr(positive_P: Tensor, logits_PM: Tensor) -> Tensor:
@@ -138,7 +135,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "softmax": _softmax,
     "sampled": _sampled,
     "gbce": _gbce,
-    "bce": partial(_own, bce),
+    "bce": partial(_own, gbce),
     "bpr": partial(_own, bpr),
 }
 
