@@ -319,6 +319,31 @@ def test_beta_of_gbce_is_the_paper_s() -> None:
     assert losses.gbce_beta(27.0, 0.75) == 1, "more negatives than items: nothing is left out, nothing to calibrate"
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
+def test_an_untrained_network_begins_where_its_bias_has_the_least_loss(kind: dict, temperature: float) -> None:
+    torch.manual_seed(0)
+    counts_I = torch.tensor([1, 2, 3, 4, 10])
+    target_P, share_I = torch.arange(5).repeat_interleave(counts_I * 500), counts_I / counts_I.sum()
+    states_PD = torch.zeros(len(target_P), D)
+    network = Table(n_items=5)
+    params = TrainParams(**kind, negatives=3 if kind["loss"] in ("gbce", "bce") else 2000, temperature=temperature)
+
+    def slope(bias_I: Tensor) -> float:
+        network.item_bias = nn.Parameter(bias_I.clone())
+        losses.loss_of(Asked(states_PD, target_P), network, params, share_I).backward()
+        return temperature * float(network.item_bias.grad.norm())
+
+    best_I = losses.popular_bias(5, params, share_I)
+    assert (best_I.diff() > 0).all()
+    if kind["loss"] == "bpr":  # has no least loss by bias in closed form
+        return
+    if "label_smoothing" not in kind:
+        assert slope(best_I) < 0.02
+    assert slope(best_I + 1.0 * (torch.arange(5) == 4)) > 0.05
+    assert losses.popular_bias(3, params).unique().numel() == 1
+
+
 # What is refused.
 
 

@@ -31,6 +31,25 @@ def loss_of(asked: Asked, network: Network, params: TrainParams, share_I: Tensor
     return loss if asked.extra is None else loss + asked.extra
 
 
+def popular_bias(n_items: int, params: TrainParams, share_I: Tensor | None = None) -> Tensor:
+    """(I,) the item bias at which an untrained network, whose vectors say nothing yet, has the least loss: it ranks by the
+    items' shares of the targets. Softmax and BPR leave open on which level; in BCE and gBCE an item's odds are its chance
+    as a target, times the weight of that, over its chance as a negative. From far off, all logits would travel first.
+    """
+    share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
+    odds_I = share_I * n_items
+    if params.loss in ("bce", "gbce"):
+        rate = sampling_rate(params, n_items)
+        weight = gbce_beta(rate, params.gbce_t) if params.loss == "gbce" else 1.0
+        odds_I = share_I * weight / ((1 - share_I) * rate)
+    return odds_I.log() * params.temperature
+
+
+def sampling_rate(params: TrainParams, n_items: int) -> float:
+    """How often an item that is not the target is expected among a position's own negatives."""
+    return params.negatives / max(1, n_items - 1)
+
+
 def precise(values: Tensor) -> Tensor:
     """The values in float32 at least: half precision is for products, not for sums."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -54,8 +73,8 @@ def _sampled(
 
 
 def _gbce(states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None) -> Tensor:
-    rate = params.negatives / max(1, network.items.num_embeddings - 1)
-    rule = partial(gbce, beta=gbce_beta(rate, params.gbce_t))
+    beta = gbce_beta(sampling_rate(params, network.items.num_embeddings), params.gbce_t)
+    rule = partial(gbce, beta=beta)
     return _own(rule, states_PD, target_P, network, params, share_I)
 
 
@@ -121,9 +140,9 @@ def gbce(positive_P: Tensor, logits_PM: Tensor, beta: float = 1.0) -> Tensor:
     return -(beta * F.logsigmoid(positive_P) + F.logsigmoid(-logits_PM).sum(-1))
 
 
-def gbce_beta(sampling_rate: float, t: float) -> float:
+def gbce_beta(rate: float, t: float) -> float:
     """a (t (1 - 1/a) + 1/a) = 1 - t (1 - a), where a is the share of the other items that is sampled, at most 1."""
-    return 1 - t * (1 - min(1.0, sampling_rate))
+    return 1 - t * (1 - min(1.0, rate))
 
 
 def bpr(positive_P: Tensor, logits_PM: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.losses import popular_bias
 from recbench.neural.network import Asked, Network
 from recbench_sequential.blocks import Dropout, SASRecBlock, heads_of
 
@@ -46,9 +47,7 @@ class MaskedTransformer(Network):
                 nn.init.normal_(weight, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
-        # At each item's log share the untrained network ranks by popularity.
-        share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
-        self.item_bias = nn.Parameter((share_I * n_items).log())
+        self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
 
     def asked(self, batch: Batch) -> Asked:
         """The states of the events hidden by chance that count, and what they are."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.losses import popular_bias
 from recbench.neural.network import Asked, Network
 from recbench_sequential.blocks import Attention, SASRecBlock, heads_of
 from recbench_sequential.forcing import compared, split, vectors
@@ -88,9 +89,8 @@ class TransformerPair(Network):
                 nn.init.normal_(weight, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
-        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
-            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
-            self.item_bias = nn.Parameter((share_I * n_items).log())
+        if params.item_bias:
+            self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): every position knows the whole history, up to `last_B`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
 from recbench_sequential.blocks import Dropout
 
@@ -36,9 +37,8 @@ class Recurrent(Network):
         self.drop_items, self.drop = Dropout(params.embedding_dropout), Dropout(params.dropout)
         nn.init.normal_(self.items.weight, std=INIT_STD)
         nn.init.normal_(self.start, std=INIT_STD)
-        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
-            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
-            self.item_bias = nn.Parameter((share_I * n_items).log())
+        if params.item_bias:
+            self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): position p knows the start token and p events."""

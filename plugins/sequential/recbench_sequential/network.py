@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
 from recbench_sequential.blocks import Dropout, HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, gap_buckets
 from recbench_sequential.inputs import NOTHING, Column
@@ -92,9 +93,8 @@ class CausalTransformer(Network):
                 nn.init.normal_(weight, std=INIT_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
-        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
-            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
-            self.item_bias = nn.Parameter((share_I * n_items).log())
+        if params.item_bias:
+            self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
 
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
         """(N, D) each item's own row and what its columns add: of the items given, in any shape; of all, (I, D)."""

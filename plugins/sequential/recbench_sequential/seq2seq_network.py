@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recbench.neural.losses import popular_bias
 from recbench.neural.network import Asked, Network
 from recbench_sequential.forcing import compared, split, vectors
 
@@ -50,9 +51,8 @@ class RecurrentPair(Network):
             nn.init.normal_(weight, std=INIT_STD)
         if self.behaviors is not None:
             nn.init.normal_(self.behaviors.weight, std=INIT_STD)
-        if params.item_bias:  # at each item's log share the untrained network ranks by popularity
-            share_I = torch.full((n_items,), 1 / n_items) if share_I is None else share_I
-            self.item_bias = nn.Parameter((share_I * n_items).log())
+        if params.item_bias:
+            self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D) states of the encoder, which the decoder begins with: position p has read p events."""
