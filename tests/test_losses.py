@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,6 @@ torch.set_num_threads(1)
 from torch import Tensor, nn  # noqa: E402
 
 from recbench.neural import fused, losses  # noqa: E402
-from recbench.neural.fused import Compared  # noqa: E402
 from recbench.neural.network import Asked, Network  # noqa: E402
 
 P, D, ITEMS = 7, 4, 11
@@ -85,15 +85,16 @@ def naive(network: Network, states_PD: Tensor, target_P: Tensor, params: TrainPa
         beta = rate * (params.gbce_t * (1 - 1 / rate) + 1 / rate) if params.loss == "gbce" else 1
         return mean_of(-beta * log_sigmoid(row[t]) - sum(log_sigmoid(-row[i]) for i in own) for row, t, own in rows)
     half = n // 2 if params.loss == "sampled" and params.sampling == "mixed" else 0
-    drawn = losses.shared_negatives(target_P, n_items, n, half).tolist()
-    expected = [half * float(SHARE[i]) + (n - half) / n_items for i in drawn]
-    pairs, s = list(zip(drawn, expected, strict=True)), params.label_smoothing
-    weights = sum(1 / c for c in expected)
+    groups = -(-len(targets) // losses.GROUP)
+    drawn = losses.group_negatives(target_P, n_items, groups, n, half).tolist()
+    pairs = [[(i, half * float(SHARE[i]) + (n - half) / n_items) for i in row] for row in drawn]
+    each, s = -(-len(targets) // groups), params.label_smoothing
+    weights = sum(1 / c for row in pairs for _, c in row)
     return mean_of(
-        (row[t].exp() + sum(row[i].exp() / c for i, c in pairs if i != t)).log()
+        (row[t].exp() + sum(row[i].exp() / c for i, c in pairs[p // each] if i != t)).log()
         - (1 - s) * row[t]
-        - s * sum(row[i] / c for i, c in pairs) / weights
-        for row, t in zip(score, targets, strict=True)
+        - s * sum(row[i] / c for group in pairs for i, c in group) / weights
+        for p, (row, t) in enumerate(zip(score, targets, strict=True))
     )
 
 
@@ -125,6 +126,7 @@ def test_each_loss_and_its_gradient_are_the_definition(
 ) -> None:
     monkeypatch.setattr(fused, "CELLS", cells)
     monkeypatch.setattr(fused, "DENSE", dense)
+    monkeypatch.setattr(losses, "GROUP", 3)  # the last of three groups has one position
     params = TrainParams(**kind, temperature=temperature, negatives=6)
     network, (states_PD, target_P) = Table(bias).double(), batch()
     inputs = (states_PD, network.items.weight, network.item_bias)
@@ -138,18 +140,26 @@ def test_every_name_has_a_loss() -> None:
     assert tuple(losses.LOSSES) == choices.LOSSES
 
 
-@pytest.mark.parametrize("item_N", [None, torch.tensor([2, 9, 9, 0, 4])], ids=["all", "sampled"])
-def test_gradients_pass_gradcheck_in_pieces(item_N: Tensor | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("groups", [0, 1, 3])
+def test_gradients_pass_gradcheck_in_pieces(groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "CELLS", 20)
+    generator = torch.Generator().manual_seed(1)
     states_PD, target_P = batch()
-    n = ITEMS if item_N is None else len(item_N)
-    vectors_ND, bias_N = Table(True, n).double().items.weight, Table(True, n).double().item_bias
+    vectors_ID, bias_I = Table(True).double().items.weight, Table(True).double().item_bias
+    place_SM = torch.randint(ITEMS, (groups, 5), generator=generator)
+    bias_SM = torch.randn(groups, 5, dtype=torch.float64, generator=generator).requires_grad_()
+    positive_P = torch.randn(P, dtype=torch.float64, generator=generator).requires_grad_()
 
-    def loss(*given: Tensor) -> Tensor:
-        return losses.sampled_softmax(Compared(*given, target_P, item_N), torch.arange(1.0, n + 1), 0.1)
+    def all_items(*given: Tensor) -> Tensor:
+        return fused.mean_loss(fused.softmax_rule, *given)
 
-    positive_P = torch.randn(P, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    assert torch.autograd.gradcheck(loss, (states_PD, vectors_ND, bias_N, positive_P))
+    def candidates(*given: Tensor) -> Tensor:
+        return fused.mean_group_loss(partial(fused.softmax_rule, apart=True), *given, target_P, place_SM)
+
+    if groups:
+        assert torch.autograd.gradcheck(candidates, (states_PD, vectors_ID, bias_SM, positive_P))
+    else:
+        assert torch.autograd.gradcheck(all_items, (states_PD, vectors_ID, bias_I, positive_P))
 
 
 def test_a_second_derivative_is_refused_and_not_wrong() -> None:
@@ -253,7 +263,7 @@ def drawn_targets() -> Tensor:
 def test_corrected_negatives_have_the_full_sum_as_expectation(half: int, corrected: bool) -> None:
     torch.manual_seed(0)
     exponentials_I, n, target, draws = torch.rand(ITEMS).double() * 3, 8, 3, 4000
-    item = torch.stack([losses.shared_negatives(drawn_targets(), ITEMS, n, half) for _ in range(draws)])
+    item = losses.group_negatives(drawn_targets(), ITEMS, draws, n, half)
     count = losses.expected_count(item, ITEMS, n, half, SHARE) if corrected else torch.full(item.shape, n / ITEMS)
     sums = (exponentials_I[item] / count * (item != target)).sum(1)
     full = exponentials_I.sum() - exponentials_I[target]
@@ -305,8 +315,9 @@ def test_a_catalogue_of_one_item(loss: str) -> None:
 
 def test_half_of_the_mixed_negatives_are_targets() -> None:
     torch.manual_seed(0)
-    item_N = losses.shared_negatives(torch.tensor([7, 8]), 10**6, 100, 50)
-    assert ((item_N == 7) | (item_N == 8)).sum() == 50
+    item_SM = losses.group_negatives(torch.tensor([7, 8]), 10**6, 3, 100, 50)
+    assert item_SM.shape == (3, 100) and (((item_SM == 7) | (item_SM == 8)).sum(1) == 50).all()
+    assert item_SM.unique().numel() > 100, "each group has its own"
     counts = losses.expected_count(torch.tensor([0, 10]), ITEMS, 9, 4, SHARE)
     torch.testing.assert_close(counts, torch.tensor([4 / 66 + 5 / 11, 44 / 66 + 5 / 11]).double())
 

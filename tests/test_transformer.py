@@ -257,7 +257,7 @@ def test_sampled_losses_compute_the_columns_of_the_items_they_need() -> None:
     net.columns[0].register_forward_hook(lambda _, __, out: rows.append(out.shape[:-1].numel()))
     asked = net.asked(batch([3])._replace(mask_BL=torch.ones(1, 4, dtype=torch.bool)))
     loss_of(asked, net, replace(SMALL, loss="sampled", sampling="uniform", negatives=5), None).backward()
-    assert rows == [4, 4 + 5]  # what is read, then targets and negatives
+    assert rows[0] == 4 and 1 < rows[1] <= 4 + 5  # what is read, then the targets and negatives that differ
     assert net.columns[1].table.weight.grad.abs().sum() > 0 < net.columns[0].table.weight.grad.abs().sum()
 
 

@@ -50,7 +50,7 @@ class TrainParams(Params):
     )
     negatives: int = param(
         512,
-        "Negatives that a batch shares (sampled) or that each target has for itself (gbce, bce, bpr).",
+        "Negatives that a few neighbouring targets share (sampled) or that each has for itself (gbce, bce, bpr).",
         low=1,
         high=65_536,
     )

@@ -3,16 +3,18 @@
 Logits, or vectors gathered for each position, exist in pieces of rows only: nothing is kept for the way back, nothing
 computed twice, and memory never holds (positions x items). So these losses are differentiable once.
 
-Letters: P positions, D width, N items of the comparison, M items of one position.
+Letters: P positions, D width, I items, N items whose vectors are given, M items of one position or of a group, S groups,
+G positions of a group, R positions of some groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 CELLS = 6 << 20  # numbers of a piece, 25 MB: more are slow to come by, fewer make the products slow
 DENSE = 24  # up to so many times a position's items in all, products with all of them cost less (measured)
@@ -25,21 +27,24 @@ OwnRule = Callable[[Tensor, Tensor], Tensor]  # logits of targets (P,) and of th
 Rule = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
 
 
-class Compared(NamedTuple):
-    """`positive_P`: the logits of the targets. `item_N`: which items the candidates are; those that are a position's own
-    target do not count there. None: the candidates are all items, and the target is one of them."""
-
-    states_PD: Tensor
-    vectors_ND: Tensor
-    bias_N: Tensor | None
-    positive_P: Tensor
-    target_P: Tensor
-    item_N: Tensor | None = None
+def mean_loss(rule: Rule, states_PD: Tensor, vectors_ID: Tensor, bias_I: Tensor | None, positive_P: Tensor) -> Tensor:
+    """The mean loss of positions of which each is compared with all items; `positive_P`: the logits of the targets.
+    Under bfloat16 autocast products are in it, sums never."""
+    return _Shared.apply(rule, states_PD, vectors_ID, bias_I, positive_P)  # type: ignore[return-value]
 
 
-def mean_loss(rule: Rule, compared: Compared) -> Tensor:
-    """The mean loss of the positions. Under bfloat16 autocast products are in it, sums never."""
-    return _Shared.apply(rule, *compared)  # type: ignore[return-value]
+def mean_group_loss(
+    rule: Rule,
+    states_PD: Tensor,
+    vectors_ND: Tensor,
+    bias_SM: Tensor,
+    positive_P: Tensor,
+    place_P: Tensor,
+    place_SM: Tensor,
+) -> Tensor:
+    """The mean loss of positions of which each group, of neighbours, has candidates: rows `place_SM` of the vectors. A
+    candidate that is a position's own target, row `place_P`, does not count there."""
+    return _Grouped.apply(rule, states_PD, vectors_ND, bias_SM, positive_P, place_P, place_SM)  # type: ignore[return-value]
 
 
 def mean_own_loss(
@@ -76,37 +81,74 @@ class _Fused(torch.autograd.Function):
 class _Shared(_Fused):
     @staticmethod
     def forward(
-        ctx: Any,
-        rule: Rule,
-        states_PD: Tensor,
-        vectors_ND: Tensor,
-        bias_N: Tensor | None,
-        positive_P: Tensor,
-        target_P: Tensor,
-        item_N: Tensor | None,
+        ctx: Any, rule: Rule, states_PD: Tensor, vectors_ID: Tensor, bias_I: Tensor | None, positive_P: Tensor
     ) -> Tensor:
-        grad_PD, grad_ND, grad_P = (torch.zeros_like(x) for x in (states_PD, vectors_ND, positive_P))
-        grad_N = None if bias_N is None else torch.zeros_like(bias_N)
+        grad_PD, grad_ID, grad_P = (torch.zeros_like(x) for x in (states_PD, vectors_ID, positive_P))
+        grad_I = None if bias_I is None else torch.zeros_like(bias_I)
         loss_P, kind = torch.empty_like(positive_P), product_type(states_PD)
-        table_ND, plus_N = vectors_ND.to(kind), None if bias_N is None else bias_N.to(kind)
-        bounded = largest_logit(states_PD, vectors_ND, bias_N, positive_P) < LARGEST
-        rows = rows_at_once(len(states_PD), len(vectors_ND))
-        buffer_PN = states_PD.new_empty(rows, len(vectors_ND), dtype=kind)
+        table_ID, plus_I = vectors_ID.to(kind), None if bias_I is None else bias_I.to(kind)
+        bounded = largest_logit(states_PD, vectors_ID, bias_I, positive_P) < LARGEST
+        rows = rows_at_once(len(states_PD), len(vectors_ID))
+        buffer_PI = states_PD.new_empty(rows, len(vectors_ID), dtype=kind)
         with torch.autocast(states_PD.device.type, enabled=False):
             for at in range(0, len(states_PD), rows):
                 part = slice(at, at + rows)
                 part_PD = states_PD[part]
-                logits_PN = products(part_PD.to(kind), table_ND, plus_N, buffer_PN[: len(part_PD)])
-                if item_N is not None:
-                    logits_PN.masked_fill_(item_N == target_P[part, None], -torch.inf)
-                loss_P[part], factor_P, grad_P[part] = rule(logits_PN, positive_P[part], bounded)
-                grad_PD[part] = torch.mm(logits_PN, table_ND) * factor_P[:, None]
-                add_product(grad_ND, logits_PN.T, part_PD * factor_P[:, None])
-                if grad_N is not None:
-                    add_product(grad_N[:, None], logits_PN.T, factor_P[:, None])
-        ctx.save_for_backward(None, grad_PD, grad_ND, grad_N, grad_P, None, None)
+                logits_PI = products(part_PD.to(kind), table_ID, plus_I, buffer_PI[: len(part_PD)])
+                loss_P[part], factor_P, grad_P[part] = rule(logits_PI, positive_P[part], bounded)
+                grad_PD[part] = torch.mm(logits_PI, table_ID) * factor_P[:, None]
+                add_product(grad_ID, logits_PI.T, part_PD * factor_P[:, None])
+                if grad_I is not None:
+                    add_product(grad_I[:, None], logits_PI.T, factor_P[:, None])
+        ctx.save_for_backward(None, grad_PD, grad_ID, grad_I, grad_P)
         ctx.n_positions = len(states_PD)
         return loss_P.mean()
+
+
+class _Grouped(_Fused):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rule: Rule,
+        states_PD: Tensor,
+        vectors_ND: Tensor,
+        bias_SM: Tensor,
+        positive_P: Tensor,
+        place_P: Tensor,
+        place_SM: Tensor,
+    ) -> Tensor:
+        (n, width), (groups, m) = states_PD.shape, place_SM.shape
+        each = -(-n // groups)
+        fill = each * groups - n  # positions that make the last group whole; they ask for nothing
+        states_SGD = F.pad(states_PD, (0, 0, 0, fill)).view(groups, each, width)
+        place_SG, positive_SG = (
+            F.pad(place_P, (0, fill)).view(groups, -1),
+            F.pad(positive_P, (0, fill)).view(groups, -1),
+        )
+        counts_SG = F.pad(torch.ones_like(positive_P), (0, fill)).view(groups, -1)
+        grad_SGD, grad_SG, loss_SG = (torch.zeros_like(x) for x in (states_SGD, positive_SG, positive_SG))
+        grad_ND, grad_SM = torch.zeros_like(vectors_ND), torch.zeros_like(bias_SM)
+        bounded, kind = largest_logit(states_PD, vectors_ND, bias_SM, positive_P) < LARGEST, product_type(states_PD)
+        rows = rows_at_once(groups, m * max(width, each))
+        with torch.autocast(states_PD.device.type, enabled=False):
+            for at in range(0, groups, rows):
+                part = slice(at, at + rows)
+                part_SGD, places_SM = states_SGD[part], place_SM[part]
+                vectors_SMD = F.embedding(places_SM, vectors_ND).to(kind)
+                logits_SGM = torch.baddbmm(bias_SM[part, None].to(kind), part_SGD.to(kind), vectors_SMD.transpose(1, 2))
+                logits_SGM.masked_fill_(places_SM[:, None] == place_SG[part, :, None], -torch.inf)
+                loss_R, factor_R, grad_R = rule(logits_SGM.view(-1, m), positive_SG[part].flatten(), bounded)
+                loss_SG[part], grad_SG[part] = loss_R.view(-1, each), grad_R.view(-1, each)
+                factor_SG1 = (factor_R.view(-1, each) * counts_SG[part])[..., None]
+                grad_SGD[part] = torch.bmm(logits_SGM, vectors_SMD) * factor_SG1
+                scaled_SGD = (part_SGD * factor_SG1).to(kind)
+                grad_SMD = torch.bmm(logits_SGM.transpose(1, 2), scaled_SGD)
+                grad_ND.index_add_(0, places_SM.flatten(), grad_SMD.flatten(0, 1).to(grad_ND.dtype))
+                grad_SM[part] = torch.bmm(logits_SGM.transpose(1, 2), factor_SG1.to(kind)).squeeze(2)
+        grad_PD, grad_P = grad_SGD.view(-1, width)[:n], grad_SG.flatten()[:n]
+        ctx.save_for_backward(None, grad_PD, grad_ND, grad_SM, grad_P, None, None)
+        ctx.n_positions = n
+        return loss_SG.flatten()[:n].mean()
 
 
 class _Own(_Fused):
