@@ -42,7 +42,7 @@ PACKAGES = dict.fromkeys(OURS[:-1], "recbench-core") | {
     "replay": "replay-rec",
     "recbole": "recbole",
 }
-QUICK = {"input_norm": True, "loss": "sampled", "negatives": 256, "batch_size": 64, "learning_rate": 0.003}
+QUICK = {"loss": "sampled", "negatives": 256, "dropout": 0.2}
 GOAL = 0.050
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -174,10 +174,12 @@ def key(task: dict[str, Any]) -> str:
 
 
 def joined(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """What was found now, and of before the contestants that were left out now, where all else is equal."""
-    if before is None or any(before[field] != now[field] for field in ("shape", "machine", "date")):
+    """What was found now, and of before the contestants that were left out now, where task and machine are the same."""
+    if before is None or any(before[field] != now[field] for field in ("shape", "limit", "machine")):
         return now
-    return now | {field: before[field] | now[field] for field in ("found", "versions")}
+    days = sorted({*before["date"].split(" to "), now["date"]})
+    merged = {field: before[field] | now[field] for field in ("found", "versions")}
+    return now | merged | {"date": " to ".join(dict.fromkeys((days[0], days[-1])))}
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 HOME = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(HOME))
 import reference_loop as hand  # noqa: E402
+import sequential  # noqa: E402
 import sequential_page  # noqa: E402
 import sequential_rivals as rivals  # noqa: E402
 
@@ -138,6 +139,17 @@ def test_the_page_says_which_bars_are_held(replay, hand_cpu, held):
     faster, slower, ranked = [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| amazon-beauty")]
     assert (faster, slower, ranked) == (f"{held} |", f"{held} |", "yes |")
     assert f"| ~{replay:.2f} |" in page and "| 20.00 |" in page
+
+
+def test_contestants_left_out_today_stay_on_the_page_while_the_question_is_the_same():
+    before = record(recbench=lap(2.0), replay=lap(8.0)) | {"date": "2026-01-02 to 2026-01-05"}
+    now = record(recbench=lap(1.0), rectools=lap(9.0)) | {"date": "2026-01-09"}
+    both = sequential.joined(before, now)
+    assert {name: m["cpu"] for name, m in both["found"].items()} == {"recbench": 1.0, "replay": 8.0, "rectools": 9.0}
+    assert both["date"] == "2026-01-02 to 2026-01-09" and sequential.joined(None, now) == now
+    assert sequential.joined(now, now)["date"] == "2026-01-09"
+    for change in ({"limit": 10}, {"machine": "N"}, {"shape": now["shape"] | {"batch": 1}}):
+        assert sequential.joined(before | change, now) == now
 
 
 def test_the_benchmark_runs_from_data_to_page(tmp_path):
