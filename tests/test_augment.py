@@ -322,6 +322,7 @@ def test_one_history_alone_costs_nothing(ssl):
 OPTIONS = [{"crop": 0.8}, {"reorder": 0.5}, {"item_dropout": 0.4}, {"ssl": "cl4srec"}, {"ssl": "duorec"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_chain_is_still_learned(options):
     assert hits(fitted(replace(SMALL, epochs=8, **options))) >= 0.95

@@ -152,6 +152,7 @@ def test_contestants_left_out_today_stay_on_the_page_while_the_question_is_the_s
         assert sequential.joined(before | change, now) == now
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_from_data_to_page(tmp_path):
     write_beauty(tmp_path)
     command = [sys.executable, str(HOME / "sequential.py"), "--data", "acme-beauty", "--length", "4", "--rounds", "1"]
@@ -203,6 +204,7 @@ def test_cost_is_linear_where_one_interaction_more_costs_the_same(last, held):
     assert asked[0].endswith("| 3,000 MB | yes |") and asked[1].endswith(f"| {held} |")
 
 
+@pytest.mark.slow
 def test_the_catalogue_runs_from_shop_to_page(tmp_path):
     command = [sys.executable, str(HOME / "catalogue.py"), "--items", "500", "--users", "40", "80"]
     command += ["--json", str(tmp_path / "a.json"), "--page", str(tmp_path / "a.md")]

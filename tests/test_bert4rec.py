@@ -238,6 +238,7 @@ def test_the_order_of_a_history_alone_tells_the_answer(model: BERT4Rec) -> None:
     assert (forth.argmax(1) != back.argmax(1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{"loss": "sampled", "negatives": 10, "epochs": 120}, {"blocks": 2, "heads": 2, "dropout": 0.1}]
 )

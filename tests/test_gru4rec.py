@@ -59,11 +59,13 @@ def test_first_order_chain_is_learned_and_the_order_alone_tells_the_answer(model
     assert hits(model, rotations()) >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["sampled", "gbce", "bce", "bpr"])
 def test_every_loss_learns_it(loss: str) -> None:
     assert hits(fitted(replace(SMALL, loss=loss, negatives=8)), [[i] for i in range(ITEMS)]) >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"layers": 2, "dropout": 0.1}, {"hidden": 24}, {"item_bias": False}, {"ssl": "duorec"}, {"item_dropout": 0.1}],
