@@ -11,6 +11,7 @@ import numpy as np
 
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError, one_line
+from recbench.params import plain
 from recbench.plan import Board, digest
 
 
@@ -67,7 +68,7 @@ def submit(entry: Entry, board: Board, root: Path) -> Path:
         )
     frozen = folder / "board.json"
     protocol = {
-        "board": board.fields,
+        "board": plain(board),
         "data_checksum": entry.data_checksum,
         "split_fingerprint": entry.split_fingerprint,
     }

@@ -32,7 +32,7 @@ def param(
 
     `low` and `high` are inclusive and bound both the legal range and the search space; `log` searches on a log scale;
     `tune` puts the parameter into the default search space; `choices` lists the legal words. `later` marks one that is
-    younger than the plugin's first entries: its default is how it was before.
+    younger than the plugin's first entries: its default is how it was before (`plain`).
     """
     meta = {"meaning": meaning, "low": low, "high": high, "choices": choices, "log": log, "tune": tune, "unit": unit}
     meta["later"] = later
@@ -48,10 +48,17 @@ class Params:
             object.__setattr__(self, f.name, checked(type(self), f.name, getattr(self, f.name)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; a `later` parameter at its default is left out: keys of older runs stay theirs."""
-        values = dataclasses.asdict(self)
-        young = {f.name for f in dataclasses.fields(self) if f.metadata.get("later") and values[f.name] == f.default}
-        return {name: value for name, value in values.items() if name not in young}
+        """Its `plain` values."""
+        return plain(self)
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain values, ready for JSON, without the `later` ones that are at their default: what
+    was hashed or stored before there were such fields stays equal."""
+    young = {
+        f.name for f in dataclasses.fields(value) if f.metadata.get("later") and getattr(value, f.name) == f.default
+    }
+    return {name: field for name, field in dataclasses.asdict(value).items() if name not in young}
 
 
 @cache

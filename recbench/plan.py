@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from recbench import registry
 from recbench.errors import RecbenchError, nearest
+from recbench.params import plain
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -25,8 +26,7 @@ CHOICES = {
     "candidates": ("known", "all"),
 }
 FILTERS = ("min_user_events", "min_item_events")
-LATER = ("ordered",)  # fields younger than the first entries: where they are off, no hash knows of them
-YOUNGER = {"devices": 1, "compile": False}  # fields of a plan that the first runs did not have
+LATER = {"later": True}  # of a field that the first entries did not have: see `plain`
 KINDS = {
     str: "text",
     int: "a whole number",
@@ -67,7 +67,7 @@ class Board:
     budget_trials: int = 15
     filters: dict[str, int] = field(default_factory=dict)
     meaning: str = ""
-    ordered: bool = False
+    ordered: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
@@ -105,14 +105,9 @@ class Board:
             )
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """Its fields as plain values, without the `LATER` ones that are off: what was frozen before them stays equal."""
-        return {name: value for name, value in asdict(self).items() if value or name not in LATER}
-
-    @property
     def protocol_hash(self) -> str:
         """Equal where every field that can change a number is equal."""
-        return digest({k: v for k, v in self.fields.items() if k != "meaning"})
+        return digest({k: v for k, v in plain(self).items() if k != "meaning"})
 
 
 @cache
@@ -136,14 +131,13 @@ class Plan:
     precision: str = "32-true"
     device: str = "cpu"
     max_minutes: float | None = None
-    devices: int = 1
-    compile: bool = False
+    devices: int = field(default=1, metadata=LATER)
+    compile: bool = field(default=False, metadata=LATER)
 
     @property
     def key(self) -> str:
-        """Hash of all of it, 12 hex digits: equal plan, equal folder. Of `YOUNGER` only what differs from it counts."""
-        fields = {name: v for name, v in asdict(self).items() if name not in YOUNGER or v != YOUNGER[name]}
-        return digest(fields | {"board": self.board.fields})[:12]
+        """Hash of all of it, 12 hex digits: equal plan, equal folder."""
+        return digest(plain(self) | {"board": plain(self.board)})[:12]
 
 
 def digest(value: Any) -> str:

@@ -18,6 +18,7 @@ from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import Context
 from recbench.origin import found_again, keyed, refuse_seen
+from recbench.params import plain
 from recbench.parts import TEST, TRAIN, UNUSED, VALID, parts_of
 from recbench.plan import Board, Plan
 from recbench.run import Prepared, Surroundings, execute, prepare
@@ -263,7 +264,7 @@ def left_by(board: Board, dataset: Dataset, out: Path, **changes) -> Path:
     folder = out / plan.key
     folder.mkdir(parents=True)
     told = {"data": plan.data, "data_params": plan.data_params, "model_params": plan.model_params}
-    told |= {"board": json.loads(json.dumps(board.fields))}
+    told |= {"board": json.loads(json.dumps(plain(board)))}
     (folder / "plan.json").write_text(json.dumps(told | changes))
     (folder / "entry.json").write_text(
         json.dumps({"key": plan.key, "data_checksum": changes.get("checksum", dataset.checksum)})
