@@ -41,6 +41,15 @@ commands, are in `leaderboards/`.
 | row | data | model | metric | published | floor | aim | reached | seeds | epochs | CPU s a run |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
+TRIED = """
+## What the validation item chose
+
+One seed each; the setting of a row comes first, its values are of its first seed. Test values of the others are for the
+record and chose nothing. "-": stopped before its end, with the best epoch until then.
+
+| row | setting | epoch | validation NDCG@10 | test NDCG@10 | test recall@10 | CPU s |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
 
 
 def plan_of(row: dict[str, Any], seed: int) -> Plan:
@@ -94,14 +103,18 @@ def interval(values: list[float]) -> str:
     return f"{np.mean(values):.4f} ± {half:.4f}"
 
 
+def entries_of(row: dict[str, Any]) -> list[Entry]:
+    """Of its seeds that were run."""
+    paths = [stored(plan_of(row, seed)) for seed in row["seeds"]]
+    return [Entry.read(path) for path in paths if path.is_file()]
+
+
 def lines_of(row: dict[str, Any]) -> list[str]:
     """The lines of the report that belong to a row, one a metric."""
-    plans = [plan_of(row, seed) for seed in row["seeds"]]
-    entries = [Entry.read(stored(plan)) for plan in plans if stored(plan).is_file()]
-    lines = []
+    entries, data, lines = entries_of(row), board(row["board"]).data, []
     for label, published in row["published"].items():
         floor, aim = row["floor"].get(label), row.get("aim", {}).get(label, published)
-        cells = [row["name"], plans[0].data, row["model"], label, f"{published:.4f}", f"{floor:.4f}", f"{aim:.4f}"]
+        cells = [row["name"], data, row["model"], label, f"{published:.4f}", f"{floor:.4f}", f"{aim:.4f}"]
         if entries:
             mean = float(np.mean([e.scores[label]["value"] for e in entries]))
             reached = interval([e.scores[label]["value"] for e in entries])
@@ -116,11 +129,30 @@ def lines_of(row: dict[str, Any]) -> list[str]:
     return lines
 
 
+def tried_of(row: dict[str, Any]) -> list[str]:
+    """The lines of the settings that the row's was chosen among; none where it has no list of them."""
+    lines = []
+    if "tried" in row and (entries := entries_of(row)):
+        entry = entries[0]
+        scores = [f"{entry.scores[label]['value']:.4f}" for label in ("ndcg@10", "recall@10")]
+        cells = [row["name"], "the row's", str(entry.epochs), f"{entry.valid_headline:.4f}", *scores]
+        lines.append(f"| {' | '.join([*cells, f'{entry.cpu_seconds:,.0f}'])} |")
+    for one in row.get("tried", []):
+        change = " ".join(f"{name}={value}" for name, value in one["change"].items())
+        scores = [f"{value:.4f}" for value in one["test"]] if "test" in one else ["-", "-"]
+        cpu = f"{one['cpu_s']:,}" if "cpu_s" in one else "-"
+        cells = [row["name"], change, str(one["epoch"]), f"{one['valid']:.4f}", *scores, cpu]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def report(rows: list[dict[str, Any]]) -> None:
     """Write the table, and under it what each row compares with."""
     lines = [line for row in rows for line in lines_of(row)]
     sources = [f"- `{row['name']}`: {row['source']}. `{command_of(row, row['seeds'][0])}`" for row in rows]
-    write_atomically(REPORT, INTRODUCTION + "\n".join(lines) + "\n\n" + "\n".join(sources) + "\n")
+    tried = [line for row in rows for line in tried_of(row)]
+    parts = [INTRODUCTION + "\n".join(lines), "", *sources, *([TRIED + "\n".join(tried)] if tried else [])]
+    write_atomically(REPORT, "\n".join(parts) + "\n")
     print(f"wrote {REPORT.relative_to(ROOT)}")
 
 
