@@ -45,7 +45,7 @@ TRIED = """
 ## Other settings that were tried
 
 One seed each; the setting of a row comes first, its values are of its first seed. Settings are compared on validation;
-differences of .0005 there are within what seeds do. Test values chose nothing. "-": stopped before its end, with the best
+three seeds of the `beauty` row lie .001 apart there. Test values chose nothing. "-": stopped before its end, with the best
 epoch until then.
 
 | row | setting | epoch | validation NDCG@10 | test NDCG@10 | test recall@10 | CPU s |
