@@ -58,7 +58,7 @@ def plain(value: Any) -> dict[str, Any]:
     young = {
         f.name for f in dataclasses.fields(value) if f.metadata.get("later") and getattr(value, f.name) == f.default
     }
-    return {name: field for name, field in dataclasses.asdict(value).items() if name not in young}
+    return {name: each for name, each in dataclasses.asdict(value).items() if name not in young}
 
 
 @cache
