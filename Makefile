@@ -28,7 +28,7 @@ contracts: ## who may import whom (.importlinter)
 
 check: lint types contracts test ## all of the above: what must pass before a change goes in
 
-slow: ## the tests that train to a level; minutes, needs the data (RECBENCH_DATA_DIR)
+slow: ## the tests that train to a level, and benchmarks from end to end; minutes, needs the data (RECBENCH_DATA_DIR)
 	$(PYTHON) -m pytest -m slow
 
 bars: $(if $(ROW),,slow) ## published tables reproduced, hours; ROW=NAME SEED=N for one run: stored and resumable, docs/published.md

@@ -131,7 +131,7 @@ def lines_of(row: dict[str, Any]) -> list[str]:
 
 
 def tried_of(row: dict[str, Any]) -> list[str]:
-    """The lines of the settings that the row's was chosen among; none where it has no list of them."""
+    """The lines of the other settings of a row, under its own; none where it has no list of them."""
     lines = []
     if "tried" in row and (entries := entries_of(row)):
         entry = entries[0]

@@ -73,7 +73,8 @@ def training(record: dict[str, Any]) -> str:
     size = f"length {shape['length']}, batch {shape['batch']}"
     loss = {
         "softmax": "softmax over all items",
-        "sampled": f"sampled softmax, {shape['negatives']} uniform negatives, which eight positions share (RePlay: a batch; RecTools: none)",
+        "sampled": f"sampled softmax, {shape['negatives']} uniform negatives, which eight positions share "
+        "(RePlay: a batch; RecTools: none)",
         "bce": "binary cross-entropy, one negative (RePlay: one a batch)",
     }[shape["loss"]]
     return f"\n## Training and ranking: {record['data']}, {size}, {loss}\n\n" + table(heads, rows) + under(record)
@@ -111,8 +112,7 @@ def reach(record: dict[str, Any]) -> str:
     )
     title = (
         f"\n## From nothing to validation NDCG@10 of .050: {record['data']}, {loss[record['shape']['loss']]}\n\nImports, data "
-        f"and an evaluation an epoch included; stopped after {record['limit']:.0f} CPU s. All in the shape above{but}. "
-        "RecBole learns one target a prefix.\n\n"
+        f"and an evaluation an epoch included; stopped after {record['limit']:.0f} CPU s. All in the shape above{but}.\n\n"
     )
     return title + table(heads, rows) + under(record)
 
@@ -152,7 +152,8 @@ def catalogue(record: dict[str, Any]) -> str:
     heads += ["peak MB of training", "peak MB with ranking", "ms a user's list"]
     title = (
         f"\n## A catalogue of {record['items']:,} items\n\n`benchmarks/catalogue.py`: a simulated shop, the Transformer as "
-        "shipped (a sampled softmax at this size), one epoch, then the lists of 1,000 users over all items. The epoch holds the imports and the building of the tables.\n\n"
+        "shipped (a sampled softmax at this size), one epoch, then the lists of 1,000 users over all items. The epoch holds "
+        "the imports and the building of the tables.\n\n"
     )
     return title + table(heads, rows) + under(record)
 

@@ -35,6 +35,29 @@ def test_every_row_is_a_plan_on_a_strict_board_with_a_floor_below_its_aim(row):
         assert 0 < row["floor"][label] < row.get("aim", {}).get(label, published)
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if "tried" in row], ids=lambda row: row["name"])
+def test_every_setting_that_was_tried_is_another_plan(row):
+    others = [{**row, "params": row.get("params", {}) | one["change"]} for one in row["tried"]]
+    assert len({bars.plan_of(other, 1).key for other in [row, *others]}) == 1 + len(others)
+
+
+def test_a_setting_is_told_with_what_is_known_of_it():
+    whole = {"change": {"loss": "bce", "dim": 8}, "epoch": 7, "valid": 0.05, "test": [0.04, 0.0806], "cpu_s": 1234}
+    cut = {"change": {"dim": 8}, "epoch": 3, "valid": 0.01}
+    row = {
+        "name": "acme",
+        "board": "amazon-beauty-published",
+        "model": "transformer",
+        "seeds": [987],
+        "tried": [whole, cut],
+    }
+    assert bars.tried_of(row) == [  # seed 987 was not run: no line of the row's own
+        "| acme | loss=bce dim=8 | 7 | 0.0500 | 0.0400 | 0.0806 | 1,234 |",
+        "| acme | dim=8 | 3 | 0.0100 | - | - | - |",
+    ]
+    assert bars.tried_of({key: value for key, value in row.items() if key != "tried"}) == []
+
+
 def test_the_command_of_a_row_composes_to_the_same_plan():
     from hydra import compose, initialize_config_dir
 
