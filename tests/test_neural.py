@@ -77,13 +77,18 @@ def test_same_seed_gives_the_same_scores(model: Transformer) -> None:
     assert not np.array_equal(one.score(queries), other.score(queries))
 
 
-def test_a_batch_answers_as_its_rows_do_and_an_empty_history_is_answered(model: Transformer) -> None:
+def test_a_batch_answers_as_its_rows_do_in_pieces_of_any_size(
+    model: Transformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     histories = [[], [4], [5, 6, 7], list(range(18))]
     together = model.score(ask(*histories))
     alone = np.concatenate([model.score(ask(history)) for history in histories])
     assert np.isfinite(together).all()
     assert together.dtype == np.float32 and together.shape == (4, ITEMS)
     np.testing.assert_allclose(together, alone, atol=1e-5)
+    for positions in (1, 25):
+        monkeypatch.setattr("recbench.neural.recommender.POSITIONS", positions)
+        np.testing.assert_allclose(model.score(ask(*histories)), together, atol=1e-5)
 
 
 def test_save_and_load(model: Transformer, tmp_path: Path) -> None:

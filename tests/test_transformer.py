@@ -169,6 +169,14 @@ def test_padding_has_no_say(block: str, option: str) -> None:
             torch.testing.assert_close(net.last(alone)[0], states_BD[row], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_answering_state_is_the_last_of_all_states(block: str, option: str) -> None:
+    net, asked = network(block, option), batch([0, 3, 9, 1])
+    with torch.no_grad():
+        torch.testing.assert_close(net.last(asked), net.encode(asked)[torch.arange(4), asked.last_B])
+
+
 def test_positions_from_the_end_do_not_count_what_was_cut_away() -> None:
     """Without attention to the start token's side nothing tells a long history from its end, but the counting."""
     states = {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recbench.dataset import Dataset
     from recbench.neural.network import Network
 
-CHUNK = 512  # queries encoded at once
+POSITIONS = 1 << 13  # of histories encoded at once: what is made of more falls out of a processor's caches
 
 
 class TorchRecommender(Recommender):
@@ -128,8 +128,10 @@ class TorchRecommender(Recommender):
 
         order = np.argsort(queries.items.lengths, kind="stable")
         states_QD = self.vectors_ID.new_empty(len(order), self.vectors_ID.shape[1])
-        for at in range(0, len(order), CHUNK):
-            rows = order[at : at + CHUNK]
+        longest = min(self.params.max_length, int(queries.items.lengths.max(initial=0)))
+        n_rows = max(1, POSITIONS // (longest + 1))
+        for at in range(0, len(order), n_rows):
+            rows = order[at : at + n_rows]
             asked = question(queries.take(rows), self.params.max_length, self.net.reads)
             states_QD[torch.from_numpy(rows)] = self.net.last(asked.to(states_QD.device)).float()
         return states_QD

@@ -5,7 +5,7 @@ itself and back, by the fast causal road. `bias` is added to the logits of atten
 queries before keys. Every query must see a key; what lies behind the end of a row is hidden by the causal rule, and in
 a block that looks both ways by a mask (B, 1, 1, L).
 
-Letters: B batch, L length, D width, H heads, C width of a head.
+Letters: B batch, L length, D width, H heads, C width of a head, M most places wanted of a row, P places wanted.
 """
 
 from __future__ import annotations
@@ -96,6 +96,24 @@ class SASRecBlock(nn.Module):
     def forward(self, x_BLD: Tensor, mask: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         x_BLD = x_BLD + self.drop(self.attention(self.norm1(x_BLD), mask, bias))
         return x_BLD + self.drop(self.narrow(F.gelu(self.wide(self.norm2(x_BLD)))))
+
+
+def block_at(block: SASRecBlock, x_BLD: Tensor, seen_B11L: Tensor, wanted_BL: Tensor) -> Tensor:
+    """(P, D) what the block gives at the places wanted: every place is a key, but only those put a query."""
+    attention, dim = block.attention, x_BLD.shape[-1]
+    n_B1 = wanted_BL.sum(1, keepdim=True)
+    place_BM = wanted_BL.byte().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(n_B1.max()))]
+    put_BM = torch.arange(place_BM.shape[1], device=x_BLD.device) < n_B1
+    norm_BLD = block.norm1(x_BLD)
+    norm_BMD = norm_BLD.gather(1, place_BM.unsqueeze(-1).expand(-1, -1, dim))
+    (weight_q, weight_kv), (bias_q, bias_kv) = (w.split([dim, 2 * dim]) for w in attention.qkv.parameters())
+    (q,) = heads_of(F.linear(norm_BMD, weight_q, bias_q), 1, attention.heads)
+    k, v = heads_of(F.linear(norm_BLD, weight_kv, bias_kv), 2, attention.heads)
+    dropout = attention.dropout if block.training else 0.0
+    mixed_BHMC = F.scaled_dot_product_attention(q, k, v, attn_mask=seen_B11L, dropout_p=dropout)
+    mixed_PD = attention.out(mixed_BHMC.transpose(1, 2).flatten(2)[put_BM])
+    x_PD = x_BLD[wanted_BL] + block.drop(mixed_PD)
+    return x_PD + block.drop(block.narrow(F.gelu(block.wide(block.norm2(x_PD)))))
 
 
 class LiGRBlock(nn.Module):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
-from recbench_sequential.blocks import Dropout, HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, gap_buckets
+from recbench_sequential.blocks import Dropout, HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, block_at, gap_buckets
 from recbench_sequential.inputs import NOTHING, Column
 
 if TYPE_CHECKING:
@@ -110,14 +110,27 @@ class CausalTransformer(Network):
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): position p knows the start token, p events, and the moment of asking where it reads times."""
+        return self.norm(self.through(self.blocks, batch))
+
+    def last(self, batch: Batch) -> Tensor:
+        """(B, D) the state that answers what follows each history; the last block computes no other where it can."""
+        if self.biases or not isinstance(self.blocks[-1], SASRecBlock):
+            return super().last(batch)
+        place_L = torch.arange(batch.items_BL.shape[1], device=batch.last_B.device)
+        back_BL = batch.last_B[:, None] - place_L
+        x_BLD = self.through(self.blocks[:-1], batch)
+        return self.norm(block_at(self.blocks[-1], x_BLD, (back_BL >= 0)[:, None, None], back_BL == 0))
+
+    def through(self, blocks: Sequence[nn.Module], batch: Batch) -> Tensor:
+        """(B, L, D) what is read, after some first blocks."""
         x_BLD = self.drop(self.norm_read(self.events(batch)))
         bucket_BLL = None
         if batch.times_BL is not None and batch.target_times_BL is not None and "times" in self.reads:
             bucket_BLL = gap_buckets(batch.times_BL, batch.target_times_BL, batch.last_B)
-        for number, block in enumerate(self.blocks):
+        for number, block in enumerate(blocks):
             bias = self.biases[number](x_BLD.shape[1], bucket_BLL) if self.biases else None
             x_BLD = block(x_BLD, bias=bias)
-        return self.norm(x_BLD)
+        return x_BLD
 
     def events(self, batch: Batch) -> Tensor:
         """(B, L, D) what is read at each position: item, behaviour and place.
