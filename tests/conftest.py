@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def acme(tmp_path_factory):
         registry.plugins.cache_clear()
         yield site
     registry.plugins.cache_clear()
+
+
+def pytest_collection_modifyitems(items):
+    """Files of few tests first: theirs run commands and trainings, with which no worker should be left alone at the end."""
+    n_tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: n_tests[item.path])
 
 
 def write_beauty(base: Path, n_users: int = 40, shift: int = 0) -> Path:
