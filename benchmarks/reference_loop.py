@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PIECE = 1 << 22  # logits computed at once: 16 MB
+ROWS = 256  # of logits computed at once: as many as pay for a pass over the gradient of all items, few enough for the caches
 SAFE = 60.0  # exp of logits up to here neither overflows nor, below its negative, vanishes
 K = 10
 
@@ -75,7 +75,7 @@ class FullSoftmax(torch.autograd.Function):
         limit_P = states_PD.norm(dim=1) * weight_ID.norm(dim=1).max()  # no logit is larger
         safe = float(limit_P.max()) < SAFE
         grad_PD, grad_ID, total_P = torch.empty_like(states_PD), torch.zeros_like(weight_ID), states_PD.new_empty(n)
-        rows = min(n, max(1, PIECE // n_items))
+        rows = min(n, ROWS)
         buffer, top_P = states_PD.new_empty(rows, n_items), torch.zeros(n)
         for at in range(0, n, rows):
             part_PD, piece = states_PD[at : at + rows], slice(at, at + rows)

@@ -117,14 +117,19 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("cells", "dense"), [(fused.CELLS, fused.DENSE), (20, fused.DENSE), (20, 0)])
+def in_pieces_of(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CELLS", "SPACE"):
+        monkeypatch.setattr(fused, name, min(numbers, getattr(fused, name)))
+
+
+@pytest.mark.parametrize(("space", "dense"), [(fused.SPACE, fused.DENSE), (20, fused.DENSE), (20, 0)])
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.02])  # the last makes logits too large for a bare exponential
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
 def test_each_loss_and_its_gradient_are_the_definition(
-    kind: dict, bias: bool, temperature: float, cells: int, dense: int, monkeypatch: pytest.MonkeyPatch
+    kind: dict, bias: bool, temperature: float, space: int, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fused, "CELLS", cells)
+    in_pieces_of(space, monkeypatch)
     monkeypatch.setattr(fused, "DENSE", dense)
     monkeypatch.setattr(losses, "GROUP", 3)  # the last of three groups has one position
     params = TrainParams(**kind, temperature=temperature, negatives=6)
@@ -142,7 +147,7 @@ def test_every_name_has_a_loss() -> None:
 
 @pytest.mark.parametrize("groups", [0, 1, 3])
 def test_gradients_pass_gradcheck_in_pieces(groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "CELLS", 20)
+    in_pieces_of(20, monkeypatch)
     generator = torch.Generator().manual_seed(1)
     states_PD, target_P = batch()
     vectors_ID, bias_I = Table(True).double().items.weight, Table(True).double().item_bias
@@ -194,12 +199,17 @@ def test_no_logit_exceeds_its_bound(seed: int, scale: float, bias: bool) -> None
     assert bound >= max(float(logits_PN.abs().max()), float(positive_P.abs().max())) * (1 - 1e-5)
 
 
-@given(n=st.integers(1, 5000), width=st.integers(1, 10**8))
-def test_pieces_hold_no_more_than_the_bound_and_are_of_like_size(n: int, width: int) -> None:
-    rows = fused.rows_at_once(n, width)
-    assert 1 <= rows <= n and (rows == 1 or rows * width <= fused.CELLS)
-    most = max(1, fused.CELLS // width)
+@given(n=st.integers(1, 5000), width=st.integers(1, 10**8), least=st.sampled_from([1, fused.LEAST_ROWS]))
+def test_pieces_hold_no_more_than_the_bound_and_are_of_like_size(n: int, width: int, least: int) -> None:
+    rows, within = fused.rows_at_once(n, width, least), fused.CELLS // width
+    most = max(1, within) if least == 1 else max(1, within, min(least, fused.SPACE // width))
+    assert 1 <= rows <= n and (rows == 1 or rows * width <= (fused.CELLS if least == 1 else fused.SPACE))
     assert math.ceil(n / rows) == math.ceil(n / most), "no more pieces than needed"
+
+
+def test_a_product_with_all_items_has_many_rows_until_these_need_too_much_space() -> None:
+    rows = {width: fused.rows_at_once(1024, width, fused.LEAST_ROWS) for width in (1024, 12_101, 1_000_000)}
+    assert rows == {1024: 512, 12_101: 256, 1_000_000: 6}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
@@ -415,7 +425,7 @@ def step(positions, n_items, width, **kind):
     losses.loss_of(Asked(states_PD, target_P), Table(n_items, width), TrainParams(**kind), share_I).backward()
 
 step(10, 10, 4, loss="bce", negatives=2)
-before, fused.CELLS = megabytes(), 1 << 18
+before, fused.CELLS, fused.SPACE = megabytes(), 1 << 18, 1 << 18
 step(5_000, 20_000, 4, loss="softmax", label_smoothing=0.1)
 step(5_000, 10_000, 4, loss="sampled", negatives=10_000)
 step(5_000, 5_000, 4, loss="gbce", negatives=400)

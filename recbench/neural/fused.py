@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CELLS = 6 << 20  # numbers of a piece, 25 MB: more are slow to come by, fewer make the products slow
+CELLS = 3 << 18  # numbers of a piece, 3 MB: more fall out of the caches, also when other runs share the processor
+LEAST_ROWS = 256  # of a product with all items, whose gradient a piece passes over once more: fewer rows are slower
+SPACE = 6 << 20  # but these hold no more numbers than this, 25 MB
 DENSE = 24  # up to so many times a position's items in all, products with all of them cost less (measured)
 LARGEST = 60.0  # up to here exponentials and their sums fit float32 without subtracting the largest logit first
 
@@ -88,7 +90,7 @@ class _Shared(_Fused):
         loss_P, kind = torch.empty_like(positive_P), product_type(states_PD)
         table_ID, plus_I = vectors_ID.to(kind), None if bias_I is None else bias_I.to(kind)
         bounded = largest_logit(states_PD, vectors_ID, bias_I, positive_P) < LARGEST
-        rows = rows_at_once(len(states_PD), len(vectors_ID))
+        rows = rows_at_once(len(states_PD), len(vectors_ID), LEAST_ROWS)
         buffer_PI = states_PD.new_empty(rows, len(vectors_ID), dtype=kind)
         with torch.autocast(states_PD.device.type, enabled=False):
             for at in range(0, len(states_PD), rows):
@@ -162,9 +164,10 @@ class _Own(_Fused):
         grad_PD, grad_ND = torch.zeros_like(states_PD), torch.zeros_like(vectors_ND)
         grad_N = None if bias_N is None else torch.zeros_like(bias_N)
         loss_P = states_PD.new_empty(len(states_PD))
-        compare = _by_choice if len(vectors_ND) <= DENSE * place_PM.shape[1] else _by_gathering
-        width = len(vectors_ND) if compare is _by_choice else place_PM.shape[1] * states_PD.shape[1]
-        rows = rows_at_once(len(place_PM), width)
+        compare, width, least = _by_gathering, place_PM.shape[1] * states_PD.shape[1], 1
+        if len(vectors_ND) <= DENSE * place_PM.shape[1]:
+            compare, width, least = _by_choice, len(vectors_ND), LEAST_ROWS
+        rows = rows_at_once(len(place_PM), width, least)
         with torch.autocast(states_PD.device.type, enabled=False):
             for at in range(0, len(states_PD), rows):
                 part = slice(at, at + rows)
@@ -218,10 +221,11 @@ def product_type(states_PD: Tensor) -> torch.dtype:
     return states_PD.dtype
 
 
-def rows_at_once(n: int, width: int) -> int:
-    """Rows of a piece where `n` rows of `width` numbers fall into pieces of like size, each within `CELLS`."""
-    pieces = -(-n // max(1, CELLS // width))
-    return -(-n // pieces)
+def rows_at_once(n: int, width: int, least: int = 1) -> int:
+    """Rows of a piece where `n` rows of `width` numbers fall into pieces of like size, each within `CELLS`, or of `least`
+    rows where these are within `SPACE`."""
+    most = max(1, CELLS // width, min(least, SPACE // width))
+    return -(-n // -(-n // most))
 
 
 def largest_logit(states_PD: Tensor, vectors_ND: Tensor, bias_N: Tensor | None, positive_P: Tensor) -> float:
