@@ -33,7 +33,7 @@ def histories() -> hand.Histories:
 
 @pytest.mark.parametrize("scale", [1.0, 50.0], ids=["exponentials fit", "the largest is taken off"])
 def test_softmax_and_its_gradient_are_those_of_torch(scale, monkeypatch):
-    monkeypatch.setattr(hand, "PIECE", 3 * 20)  # pieces of three rows
+    monkeypatch.setattr(hand, "ROWS", 3)
     torch.manual_seed(0)
     states_PD, weight_ID, target_P = torch.randn(7, 8) * scale, torch.randn(20, 8), torch.randint(20, (7,))
     found = []
