@@ -47,9 +47,8 @@ class Dropout(nn.Module):
         dropped = round(self.p * 65536)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         bits = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        kept = torch.ge(
-            bits, dropped - 32768, out=torch.empty(x.shape, dtype=x.dtype)
-        )  # a third quicker than bool first
+        # Written as numbers at once: a third quicker than by way of bool.
+        kept = torch.ge(bits, dropped - 32768, out=torch.empty(x.shape, dtype=x.dtype))
         return x * kept.mul_(65536 / (65536 - dropped))
 
 
