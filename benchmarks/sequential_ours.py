@@ -56,6 +56,8 @@ def params_of(shape: dict[str, Any]) -> dict[str, Any]:
         "feed_forward": shape["feed_forward"] // shape["width"],
         "dropout": shape["dropout"],
         "attention_dropout": shape["dropout"],
+        "vector_dropout": 0.0,
+        "scale_read": False,
         "item_bias": False,
         "max_length": shape["length"],
         "batch_size": shape["batch"],
@@ -104,10 +106,10 @@ def training(data: str, shape: dict[str, Any], epochs: int, folder: Path, **opti
     cls = registry.find("model", plan.model).load()
     log = train.interactions
     few = replace(train, interactions=log.where(log.user < shape["batch"]))
-    cls(cls.Params(**plan.model_params | {"epochs": 1})).fit(few, Context())
+    cls(cls.Params.of(plan.model_params | {"epochs": 1})).fit(few, Context())
     stamps = [time.process_time()]
     context = Context(seed=1, folder=folder / "select", report=lambda *_: stamps.append(time.process_time()), **options)
-    model = cls(cls.Params(**plan.model_params))
+    model = cls(cls.Params.of(plan.model_params))
     model.fit(train, context)
     laps = np.diff(stamps)
     steps = -(-int((np.bincount(log.user) > 0).sum()) // shape["batch"])

@@ -171,7 +171,7 @@ class Recommender(ABC):
     @classmethod
     def load(cls, folder: Path) -> Recommender:
         """The model that `save` left in `folder`."""
-        model = cls(cls.Params(**json.loads((folder / "params.json").read_text())))
+        model = cls(cls.Params.of(json.loads((folder / "params.json").read_text())))
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             for name in cls.fitted:
                 if f"{name}.indptr" in arrays:

@@ -63,8 +63,9 @@ def refuse_seen(plan: Plan, dataset: Dataset, folder: Path, selected: bool, choo
     board, other = Board(**fields), dataset
     if _content(past["data_params"]) != _content(plan.data_params):
         source = registry.find("data", plan.data).load()
-        given = {f.name: past["data_params"].get(f.name, f.default) for f in dataclasses.fields(source.Params)}
-        other = load_prepared(source(source.Params(**given)))
+        known = {f.name for f in dataclasses.fields(source.Params)}
+        given = {name: value for name, value in past["data_params"].items() if name in known}
+        other = load_prepared(source(source.Params.of(given)))
     if entry["data_checksum"] != other.checksum:
         raise RecbenchError(
             f"run {entry['key']} has learned from another version of data={plan.data}: what it has seen of this board "

@@ -9,11 +9,15 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from recbench.errors import RecbenchError, nearest
+
+
+NEVER = object()  # no value: of a parameter that every entry has
 
 
 def param(
@@ -26,17 +30,16 @@ def param(
     log: bool = False,
     tune: bool = False,
     unit: str = "",
-    later: bool = False,
+    formerly: Any = NEVER,
 ) -> Any:
     """A field of a `Params` dataclass.
 
     `low` and `high` are inclusive and bound both the legal range and the search space; `log` searches on a log scale;
-    `tune` puts the parameter into the default search space; `choices` lists the legal words. `later` marks one that is
-    younger than the plugin's first entries: its default is how it was before (`plain`).
+    `tune` puts the parameter into the default search space; `choices` lists the legal words. `formerly`, of one that is
+    younger than the plugin's first entries: the value at which all is as it was before (`plain`).
     """
     meta = {"meaning": meaning, "low": low, "high": high, "choices": choices, "log": log, "tune": tune, "unit": unit}
-    meta["later"] = later
-    return field(default=default, metadata=meta)
+    return field(default=default, metadata=meta | ({} if formerly is NEVER else {"formerly": formerly}))
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,21 @@ class Params:
         """Its `plain` values."""
         return plain(self)
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """The parameters that `as_dict` told of; what a user gives goes to the class, where what is missing is at its default."""
+        return cls(**(_formerly(cls) | {name: checked(cls, name, value) for name, value in told.items()}))
+
 
 def plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain values, ready for JSON, without the `later` ones that are at their default: what
-    was hashed or stored before there were such fields stays equal."""
-    young = {
-        f.name for f in dataclasses.fields(value) if f.metadata.get("later") and getattr(value, f.name) == f.default
-    }
-    return {name: each for name, each in dataclasses.asdict(value).items() if name not in young}
+    """The fields of a dataclass as plain values, ready for JSON, without those that are as they were `formerly`: what was
+    hashed or stored before there were such fields stays equal."""
+    past = _formerly(type(value))
+    return {k: v for k, v in dataclasses.asdict(value).items() if k not in past or v != past[k]}
+
+
+def _formerly(cls: type) -> dict[str, Any]:
+    return {f.name: f.metadata["formerly"] for f in dataclasses.fields(cls) if "formerly" in f.metadata}
 
 
 @cache

@@ -26,7 +26,6 @@ CHOICES = {
     "candidates": ("known", "all"),
 }
 FILTERS = ("min_user_events", "min_item_events")
-LATER = {"later": True}  # of a field that the first entries did not have: see `plain`
 KINDS = {
     str: "text",
     int: "a whole number",
@@ -67,7 +66,7 @@ class Board:
     budget_trials: int = 15
     filters: dict[str, int] = field(default_factory=dict)
     meaning: str = ""
-    ordered: bool = field(default=False, metadata=LATER)
+    ordered: bool = field(default=False, metadata={"formerly": False})
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
@@ -131,8 +130,8 @@ class Plan:
     precision: str = "32-true"
     device: str = "cpu"
     max_minutes: float | None = None
-    devices: int = field(default=1, metadata=LATER)
-    compile: bool = field(default=False, metadata=LATER)
+    devices: int = field(default=1, metadata={"formerly": 1})
+    compile: bool = field(default=False, metadata={"formerly": False})
 
     @property
     def key(self) -> str:

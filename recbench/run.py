@@ -98,7 +98,7 @@ def prepare(plan: Plan) -> Prepared:
     cls = answering(plan)
     metrics = metrics_of(plan.board)
     source = registry.find("data", plan.data).load()
-    dataset = load_prepared(source(source.Params(**plan.data_params)))
+    dataset = load_prepared(source(source.Params.of(plan.data_params)))
     refuse_lacking(plan, cls, dataset)
     refuse_one_behavior(metrics, dataset.interactions.behaviors, f"data={plan.data}")
     return Prepared(dataset, split(dataset, plan.board), metrics)
@@ -146,7 +146,7 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
         runs=around.out,
         vet=partial(refuse_seen, plan, prepared.dataset),
     )
-    model = cls(cls.Params(**plan.model_params))
+    model = cls(cls.Params.of(plan.model_params))
     model.fit(parts.train, context)
     clock.lap("fit")
     reached = evaluate(model)

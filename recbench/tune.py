@@ -8,14 +8,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbench.entry import Entry
 from recbench.errors import RecbenchError, one_line
 from recbench.model import nothing
-from recbench.plan import Plan, digest
+from recbench.plan import Plan, answering, digest
 from recbench.run import Surroundings, execute, prepare, select
 
 if TYPE_CHECKING:
@@ -39,13 +39,19 @@ def search(
     """Spend the trials on validation, then run the winner once a seed: only then is the test holdout opened."""
     prepared = prepare(plan)
     quiet = replace(around, trackers=(), progress=False)
+    params = answering(plan).Params
+    default = asdict(params.of(plan.model_params))
+    start = replace(plan, model_params=plan.model_params | {name: default[name] for name in space})
 
-    def judge(params: dict[str, Any]) -> float:
-        return select(replace(plan, model_params=params), quiet, prepared).headline
+    def tried(values: dict[str, Any]) -> Plan:
+        return replace(plan, model_params=params.of(values).as_dict())
 
-    best, history = spend(judge, plan, around.out, space, kind, trials, say)
+    def judge(values: dict[str, Any]) -> float:
+        return select(tried(values), quiet, prepared).headline
+
+    best, history = spend(judge, start, around.out, space, kind, trials, say)
     for seed in seeds or plan.board.seeds:
-        yield execute(replace(plan, model_params=best, seed=seed), replace(around, tuning=history), prepared)
+        yield execute(replace(tried(best), seed=seed), replace(around, tuning=history), prepared)
 
 
 def spend(

@@ -77,11 +77,19 @@ def test_as_dict_round_trips():
 @dataclass(frozen=True)
 class Grown(Params):
     width: int = param(8, "Width.", low=1, high=64)
-    young: bool = param(False, "Came after the first entries.", later=True)
+    young: bool = param(False, "Came after the first entries.", formerly=False)
+    better: float = param(0.3, "Came later still, and is best on.", formerly=0.0)
 
 
-def test_a_later_parameter_shows_only_where_it_is_used():
-    assert Grown(width=3).as_dict() == {"width": 3}
-    assert Grown(young=True).as_dict() == {"width": 8, "young": True}
-    assert Grown(**Grown(young=True).as_dict()) == Grown(young=True)
-    assert [row["name"] for row in table(Grown)] == ["width", "young"]
+def test_a_younger_parameter_is_told_only_where_it_is_not_as_it_was():
+    assert Grown(width=3, better=0).as_dict() == {"width": 3}
+    assert Grown(young=True).as_dict() == {"width": 8, "young": True, "better": 0.3}
+    assert [row["name"] for row in table(Grown)] == ["width", "young", "better"]
+
+
+def test_what_was_told_before_there_was_a_parameter_keeps_its_meaning():
+    for given in (Grown(), Grown(young=True), Grown(better=0.0), Grown(young=True, better=0.7)):
+        assert Grown.of(given.as_dict()) == given
+    assert Grown.of({"width": 3}) == Grown(width=3, better=0.0) != Grown(width=3)
+    with pytest.raises(RecbenchError, match="Grown has no parameter 'old'"):
+        Grown.of({"old": 1})

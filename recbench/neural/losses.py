@@ -64,7 +64,7 @@ def _softmax(
     states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None
 ) -> Tensor:
     bias_I = None if network.item_bias is None else network.item_bias / params.temperature
-    return full_softmax(states_PD, target_P, precise(network.item_vectors()), bias_I, params.label_smoothing)
+    return full_softmax(states_PD, target_P, precise(network.compared()), bias_I, params.label_smoothing)
 
 
 def _sampled(
@@ -123,7 +123,7 @@ def rows_of(network: Network, params: TrainParams, *items: Tensor) -> tuple[tupl
     bias_N = network.item_bias
     if bias_N is not None:
         bias_N = (bias_N if item_N is None else bias_N[item_N]) / params.temperature
-    return places, precise(network.item_vectors(item_N)), bias_N
+    return places, precise(network.compared(item_N)), bias_N
 
 
 def full_softmax(

@@ -45,6 +45,10 @@ class Network(nn.Module):
         """(N, D) what states are compared with by dot product: of the items given, of all (I, D) where none are."""
         return self.items.weight if item_N is None else nn.functional.embedding(item_N, self.items.weight)
 
+    def compared(self, item_N: Tensor | None = None) -> Tensor:
+        """What of `item_vectors` the losses compare states with: a network may drop some of it in training."""
+        return self.item_vectors(item_N)
+
     def asked(self, batch: Batch) -> Asked:
         """The states and targets of a training batch: every event that counts, at the position that may know of it."""
         states_BLD = self.encode(batch)

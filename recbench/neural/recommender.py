@@ -158,7 +158,7 @@ class TorchRecommender(Recommender):
 
         from recbench.neural.transfer import read_ids
 
-        model = cls(cls.Params(**json.loads((folder / "params.json").read_text())))
+        model = cls(cls.Params.of(json.loads((folder / "params.json").read_text())))
         for name, value in json.loads((folder / "model.json").read_text()).items():
             setattr(model, name, value)
         model.item_ids = read_ids(folder)

@@ -77,7 +77,8 @@ class CausalTransformer(Network):
         # Without it the small rows of items that were met seldom say little beside their positions, which regularises.
         self.norm_read = nn.LayerNorm(params.dim) if params.input_norm else nn.Identity()
         self.norm = nn.LayerNorm(params.dim)
-        self.drop = Dropout(params.dropout)
+        self.drop, self.drop_vectors = Dropout(params.dropout), Dropout(params.vector_dropout)
+        self.scale = params.dim**0.5 if params.scale_read else 1.0
         self.columns = nn.ModuleList(ItemColumn(column, params.dim) for column in columns)
         if columns:
             self.register_buffer(
@@ -107,6 +108,10 @@ class CausalTransformer(Network):
         for column in self.columns:
             vectors_ND = vectors_ND + column(item_N)
         return vectors_ND
+
+    def compared(self, item_N: Tensor | None = None) -> Tensor:
+        """`item_vectors`, less a share of their numbers in training."""
+        return self.drop_vectors(self.item_vectors(item_N))
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): position p knows the start token, p events, and the moment of asking where it reads times."""
@@ -141,6 +146,8 @@ class CausalTransformer(Network):
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
         x_BLD = self.item_vectors(batch.items_BL.clamp(max=n_items - 1))
+        if self.scale != 1:
+            x_BLD = x_BLD * self.scale
         if self.behaviors is not None and batch.behaviors_BL is not None:
             x_BLD = x_BLD + self.behaviors(batch.behaviors_BL)
         x_BLD = torch.where(special_BL1, self.start, x_BLD)

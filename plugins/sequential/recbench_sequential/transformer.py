@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 class TransformerParams(TrainParams):
     """Shape of the Transformer, beside the parameters of its training."""
 
-    dim: int = param(64, "Width of items and states.", low=1, high=1024, tune=True, log=True)
+    dim: int = param(256, "Width of items and states.", low=1, high=1024, tune=True, log=True)
     blocks: int = param(1, "Attention blocks.", low=1, high=8, tune=True)
     heads: int = param(1, "Attention heads; divides dim.", low=1, high=64)
     dropout: float = param(0.5, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
+    vector_dropout: float = param(
+        0.3,
+        "Share of the numbers of item vectors dropped where the loss compares states with them.",
+        low=0.0,
+        high=0.9,
+        formerly=0.0,
+    )
     item_bias: bool = param(True, "Each item has a bias, which starts at the log of its popularity.")
     block: str = param(
         "sasrec",
@@ -53,7 +60,13 @@ class TransformerParams(TrainParams):
     input_norm: bool = param(
         False,
         "LayerNorm of what is read, as in BERT: sparse data are learned faster at first, and the end is lower.",
-        later=True,
+        formerly=False,
+    )
+    scale_read: bool = param(
+        True,
+        "Item vectors are read times the square root of dim, as in SASRec's own code; without it wide ones, which are "
+        "small at first, drown among positions and what blocks add.",
+        formerly=False,
     )
 
     def __post_init__(self) -> None:
@@ -71,7 +84,15 @@ class Transformer(TorchRecommender):
 
     Params = TransformerParams
     traits = Traits(sequential=True, trained=True, stochastic=True)
-    small = {"dim": 32, "epochs": 30, "batch_size": 32, "max_length": 10, "dropout": 0.0, "learning_rate": 1e-2}
+    small = {
+        "dropout": 0.0,
+        "vector_dropout": 0.0,
+        "dim": 32,
+        "epochs": 30,
+        "batch_size": 32,
+        "max_length": 10,
+        "learning_rate": 1e-2,
+    }
 
     def network(self, train: Dataset) -> Network:
         from recbench_sequential.inputs import blank, item_columns
