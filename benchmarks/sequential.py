@@ -42,7 +42,8 @@ PACKAGES = dict.fromkeys(OURS[:-1], "recbench-core") | {
     "replay": "replay-rec",
     "recbole": "recbole",
 }
-QUICK = {"loss": "sampled", "negatives": 256, "dropout": 0.2}
+NARROW = {"dim": 64, "vector_dropout": 0.0, "scale_read": False}
+QUICK = NARROW | {"loss": "sampled", "negatives": 256, "dropout": 0.2}
 GOAL = 0.050
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from recbench.errors import RecbenchError, nearest
 
-
 NEVER = object()  # no value: of a parameter that every entry has
 
 

@@ -85,7 +85,9 @@ def test_the_loop_by_hand_does_the_arithmetic_of_the_transformer():
 
     from recbench.neural.batches import Batch
 
-    params = TransformerParams(dim=8, blocks=2, heads=2, feed_forward=1, max_length=5, item_bias=False)
+    params = TransformerParams(
+        dim=8, blocks=2, heads=2, feed_forward=1, max_length=5, item_bias=False, scale_read=False
+    )
     ours, net = CausalTransformer(20, params), hand.Transformer(20, hand.Shape(**SHAPE, attention_dropout=0.2))
     names = {n.replace("attention.", ""): w for n, w in ours.state_dict().items()}
     names["start"] = names["start"][None]

@@ -184,7 +184,7 @@ def test_positions_from_the_end_do_not_count_what_was_cut_away() -> None:
         net = network("sasrec", "plain" if positions == "start" else "end")
         with torch.no_grad():
             states[positions] = [
-                net.events(batch([n]))[0, n] - net.item_vectors(batch([n]).items_BL[0, n]) for n in (3, 6)
+                net.events(batch([n]))[0, n] - net.scale * net.item_vectors(batch([n]).items_BL[0, n]) for n in (3, 6)
             ]
     assert torch.allclose(*states["end"]) and not torch.allclose(*states["start"])
 
@@ -297,7 +297,7 @@ def test_an_event_is_told_from_its_twin_by_its_behaviour(block: str) -> None:
     known = [[b] for b in (0, 1) for _ in range(ITEMS)]
     queries = ask(asked, [[0]] * 24, [DAY] * 24, known, ITEMS)
     right = [(i + 1 + 2 * b) % ITEMS for (i,), (b,) in zip(asked, known, strict=True)]
-    params = replace(SMALL, block=block, epochs=12, target_days=0.0)
+    params = replace(SMALL, block=block, epochs=20, target_days=0.0)
     told = fitted(world, replace(params, behaviors=True))
     assert accuracy(told, queries, right) >= 0.95
     if block == "sasrec":
@@ -348,7 +348,8 @@ def test_columns_and_text_vectors_help_cold_items(tmp_path: Path) -> None:
         assert cold_skill(fitted(world, replace(params, item_features=name)), queries, colour_Q) >= 0.95, name
     given = replace(params, text_vectors=str(tmp_path / "v.parquet"), loss="sampled")
     assert cold_skill(fitted(world, given), queries, colour_Q) >= 0.95
-    assert 0.2 <= cold_skill(fitted(world, params), queries, colour_Q) <= 0.8
+    without = [cold_skill(fitted(world, params, seed=seed), queries, colour_Q) for seed in range(6)]
+    assert 0.2 <= np.mean(without) <= 0.8, "chance, in the mean of some beginnings"
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -146,10 +146,10 @@ class CausalTransformer(Network):
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
         x_BLD = self.item_vectors(batch.items_BL.clamp(max=n_items - 1))
-        if self.scale != 1:
-            x_BLD = x_BLD * self.scale
         if self.behaviors is not None and batch.behaviors_BL is not None:
             x_BLD = x_BLD + self.behaviors(batch.behaviors_BL)
+        if self.scale != 1:
+            x_BLD = x_BLD * self.scale
         x_BLD = torch.where(special_BL1, self.start, x_BLD)
         if self.positions is None:
             return x_BLD

@@ -64,8 +64,8 @@ class TransformerParams(TrainParams):
     )
     scale_read: bool = param(
         True,
-        "Item vectors are read times the square root of dim, as in SASRec's own code; without it wide ones, which are "
-        "small at first, drown among positions and what blocks add.",
+        "Vectors of items and behaviours are read times the square root of dim, as in SASRec's own code; without it wide "
+        "ones, which are small at first, drown among positions and what blocks add.",
         formerly=False,
     )
 
