@@ -28,6 +28,8 @@ from recbench_sequential.network import CausalTransformer  # noqa: E402
 from recbench_sequential.transformer import Transformer, TransformerParams  # noqa: E402
 
 from recbench.neural.batches import Batch, Windows, question  # noqa: E402
+from recbench.neural.losses import loss_of  # noqa: E402
+from recbench.neural.network import Asked  # noqa: E402
 
 BLOCKS = ("sasrec", "ligr", "hstu")
 SMALL = TransformerParams(**Transformer.small)
@@ -99,11 +101,12 @@ OPTIONS = {
 }
 
 
-def network(block: str, option: str) -> CausalTransformer:
+def network(block: str, option: str, **changes: object) -> CausalTransformer:
     """An untrained network whose weights are large enough that all it reads shows."""
     torch.manual_seed(0)
     given = dict(OPTIONS[option])
     params = replace(SMALL, block=block, blocks=2, heads=2, dim=8, positions=given.pop("positions", "start"))
+    params = replace(params, **changes)
     net = CausalTransformer(ITEMS, params, **given).eval()
     for weight in net.parameters():
         torch.nn.init.normal_(weight, std=0.5)
@@ -189,6 +192,39 @@ def test_positions_from_the_end_do_not_count_what_was_cut_away() -> None:
     assert torch.allclose(*states["end"]) and not torch.allclose(*states["start"])
 
 
+def test_what_is_read_is_scaled_and_what_is_compared_is_not() -> None:
+    """Items and behaviours are read times the root of the width, 8; start token and places are not."""
+    asked, states = batch([4]), []
+    for scale_read in (False, True):
+        net = network("sasrec", "all", scale_read=scale_read)
+        with torch.no_grad():
+            states.append((net.events(asked)[0], net.compared()))
+    read = net.item_vectors(asked.items_BL[0, 1:]) + net.behaviors(asked.behaviors_BL[0, 1:])
+    (plain_LD, compared_ID), (scaled_LD, same_ID) = states
+    assert torch.equal(compared_ID, same_ID) and torch.equal(plain_LD[0], scaled_LD[0])
+    torch.testing.assert_close((scaled_LD - plain_LD)[1:], (8**0.5 - 1) * read)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled", "gbce", "bce", "bpr"])
+def test_every_loss_drops_numbers_of_the_vectors_it_compares_with_and_answers_drop_none(loss: str) -> None:
+    net = network("sasrec", "plain", vector_dropout=0.25)
+    params, states_PD = replace(SMALL, dim=8, loss=loss, sampling="uniform"), torch.randn(6, 8)
+    asked = Asked(states_PD, torch.arange(6))
+
+    def value() -> float:
+        torch.manual_seed(5)  # the same negatives, which are drawn before the mask
+        return loss_of(asked, net, params, None).item()
+
+    assert torch.equal(net.compared(), net.item_vectors()), "not in training: what answers is whole"
+    whole = value()
+    net.train()
+    with torch.no_grad():
+        rows_ID = torch.stack([net.compared() for _ in range(2000)])
+    assert value() != whole
+    assert abs(float((rows_ID == 0).float().mean()) - 0.25) < 0.01
+    torch.testing.assert_close(rows_ID.mean(0), net.item_vectors(), atol=0.15, rtol=0)
+
+
 # Item columns.
 
 
@@ -259,8 +295,6 @@ def test_item_vectors_add_the_columns_to_the_items_rows() -> None:
 
 
 def test_sampled_losses_compute_the_columns_of_the_items_they_need() -> None:
-    from recbench.neural.losses import loss_of
-
     net, rows = network("sasrec", "all"), []
     net.columns[0].register_forward_hook(lambda _, __, out: rows.append(out.shape[:-1].numel()))
     asked = net.asked(batch([3])._replace(mask_BL=torch.ones(1, 4, dtype=torch.bool)))

@@ -344,6 +344,22 @@ def test_a_grid_with_a_seed_of_the_user_s(quickly, tmp_path):
     assert "'model.neighbours=choice(3,9)'" in entry["command"], "the command as the user would write it"
 
 
+def test_a_parameter_younger_than_the_first_entries_is_searched_like_any(quickly, tmp_path):
+    """What an entry leaves out because it is as it was formerly is in the space, and the winner has the key of a plain run."""
+    fixed = ("model.learning_rate=0.01", "model.blocks=1", "model.dropout=0")
+    words = (*BEAUTY, *fixed, "model.epochs=1", "model.dim=8", "model.vector_dropout=0", "seed=4")
+    done = quickly("-m", "model=transformer", *words, "model.input_norm=choice(false,true)", "sweep=grid")
+    assert done.returncode == 0, done.stderr
+    (tuned,) = entries(tmp_path / "runs")
+    assert [trial["params"] for trial in tuned["tuning"]] == [{"input_norm": False}, {"input_norm": True}]
+    best = max(tuned["tuning"], key=lambda trial: trial["valid_headline"])["params"]["input_norm"]
+    assert tuned["params"].get("input_norm", False) == best and "vector_dropout" not in tuned["params"]
+    done = quickly("model=transformer", *words, f"model.input_norm={best}", "out=again")
+    assert done.returncode == 0, done.stderr
+    (untuned,) = entries(tmp_path / "again")
+    assert untuned["key"] == tuned["key"] and untuned["scores"] == tuned["scores"]
+
+
 def test_without_sweep_a_multirun_is_a_product(quickly, tmp_path):
     done = quickly("-m", "model=popular", *BEAUTY, "model.count=users,events", "seed=3")
     assert done.returncode == 0, done.stderr

@@ -78,6 +78,9 @@ class TransformerParams(TrainParams):
 class Transformer(TorchRecommender):
     """Causal pre-norm Transformer over the newest items of a history, after SASRec (arXiv 1808.09781).
 
+    What differs: the loss is the softmax over all items; the norm stands on the residual's way in, GELU for ReLU; each item
+    has a bias; a running average of the weights answers. And it is wide: it learns in a third of the epochs that 64 numbers
+    an item take and ranks better, most of all where `vector_dropout` keeps the loss from leaning on single numbers.
     By choice with the blocks of eSASRec (arXiv 2508.06450) or HSTU (arXiv 2402.17152), and with what else is known:
     behaviours, times, columns of the items table and text vectors.
     """
