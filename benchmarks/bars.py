@@ -44,9 +44,9 @@ commands, are in `leaderboards/`.
 TRIED = """
 ## Other settings that were tried
 
-One seed each; the setting of a row comes first, its values are of its first seed. Settings are compared on validation;
-three seeds of the `beauty` row lie .001 apart there. Test values chose nothing. "-": stopped before its end, with the best
-epoch until then.
+One seed each; where it was run, the setting of a row comes first, with the values of its first seed. Settings are compared on
+validation; seeds of one setting lie up to .001 apart there. Test values chose nothing. "-": stopped before its end, with
+the best epoch until then, or, of CPU seconds alone, run on a GPU.
 
 | row | setting | epoch | validation NDCG@10 | test NDCG@10 | test recall@10 | CPU s |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -30,6 +30,7 @@ from recbench_sequential.transformer import Transformer  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from recbench.neural import transfer  # noqa: E402
+from recbench.neural.choices import TrainParams  # noqa: E402
 
 TINY = {"dim": 8, "epochs": 2, "batch_size": 16, "max_length": 5, "dropout": 0.0}
 
@@ -155,7 +156,7 @@ def begun(folder: Path, item_ids, **params) -> Transformer:
     model = Transformer(replace(SMALL, **params))
     torch.manual_seed(5)
     model.net = model.network(chain_world()[0])
-    transfer.begin_with(folder, False, model.net, item_ids)
+    transfer.begin_with(folder, False, model.net, item_ids, model.params)
     return model
 
 
@@ -181,7 +182,19 @@ def test_items_are_matched_by_id_and_weights_by_name_and_shape(tmp_path, capsys)
     assert all(torch.equal(states[0][name], states[1].get(name, states[2][name])) for name in states[0])
     (line,) = capsys.readouterr().err.splitlines()
     assert "10 of 20 items known; begin anew: positions.weight, blocks.1." in line
-    assert line.endswith("more; not taken: positions.weight")
+    assert line.endswith("more; not taken: positions.weight; that run had blocks=1")
+
+
+def test_a_network_that_reads_otherwise_is_told(tmp_path, capsys):
+    """Also one from before there was the parameter: it stored nothing of it."""
+    for then, now, said in (
+        ({"scale_read": False}, {}, "that run had scale_read=False"),
+        ({}, {"scale_read": False, "positions": "end"}, "that run had positions=start scale_read=True"),
+    ):
+        fitted(replace(SMALL, epochs=1, **then)).save(tmp_path / "model")
+        assert ("scale_read" in json.loads((tmp_path / "model" / "params.json").read_text())) == (not then)
+        begun(tmp_path, range(ITEMS), learning_rate=0.05, **now)
+        assert capsys.readouterr().err.splitlines()[0].endswith(f"{ITEMS} of {ITEMS} items known; {said}")
 
 
 def test_where_nothing_matches_it_is_refused(tmp_path):
@@ -196,9 +209,9 @@ def test_where_nothing_matches_it_is_refused(tmp_path):
     with pytest.raises(
         RecbenchError, match="has nothing that fits: no item of the same id, no weight of the same name"
     ):
-        transfer.begin_with(tmp_path, False, Other(), [f"new{i}" for i in range(ITEMS)])
+        transfer.begin_with(tmp_path, False, Other(), [f"new{i}" for i in range(ITEMS)], TrainParams())
     net = Other()
-    transfer.begin_with(tmp_path, False, net, range(ITEMS))  # numbers and text of the same id are one item
+    transfer.begin_with(tmp_path, False, net, range(ITEMS), TrainParams())  # numbers and text of one id are one item
     assert torch.equal(net.items.weight, model.net.items.weight)
 
 

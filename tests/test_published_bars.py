@@ -1,6 +1,7 @@
 """The experiment of published tables: its rows compose, its report and the models' cards are what the files say."""
 
 import importlib.util
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from types import ModuleType
 
 import pytest
 import yaml
+
+from recbench import leaderboard
+from recbench.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,18 +62,30 @@ def test_a_setting_is_told_with_what_is_known_of_it():
     assert bars.tried_of({key: value for key, value in row.items() if key != "tried"}) == []
 
 
-def test_the_command_of_a_row_composes_to_the_same_plan():
+def plan_by(command: str) -> Plan:
+    """The plan that a command of one run composes to."""
     from hydra import compose, initialize_config_dir
 
     from recbench import config
 
-    row = next(row for row in ROWS if row["name"] == "ml-1m-gbce")
-    words = bars.command_of(row, 2).split()[3:]
+    words = shlex.split(command)[3:]
     config.register()
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
         composed = compose("config", overrides=words)
-    plan = config.plan_of(composed, {"model": row["model"], "data": ""})
-    assert plan.key == bars.plan_of(row, 2).key
+    return config.plan_of(composed, dict(word.split("=", 1) for word in words))
+
+
+def test_the_command_of_a_row_composes_to_the_same_plan():
+    row = next(row for row in ROWS if row["name"] == "ml-1m-gbce")
+    assert plan_by(bars.command_of(row, 2)).key == bars.plan_of(row, 2).key
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "leaderboards").iterdir() if path.is_dir()))
+def test_the_command_of_an_entry_on_a_board_still_asks_for_that_entry(name):
+    """A default that has moved since must be in the command; one seed of each model and parameters shows it."""
+    entries = {f"{e.model} {e.params}": e for e in leaderboard.read(ROOT / "leaderboards" / name) if not e.tuning}
+    for entry in entries.values():
+        assert plan_by(entry.command).key == entry.key, entry.command
 
 
 def test_interval_is_students():

@@ -358,6 +358,9 @@ def test_a_parameter_younger_than_the_first_entries_is_searched_like_any(quickly
     assert done.returncode == 0, done.stderr
     (untuned,) = entries(tmp_path / "again")
     assert untuned["key"] == tuned["key"] and untuned["scores"] == tuned["scores"]
+    for folder, entry in (("runs", tuned), ("again", untuned)):  # what was made is what the entry says
+        saved = json.loads((tmp_path / folder / entry["key"] / "model" / "params.json").read_text())
+        assert saved == entry["params"]
 
 
 def test_without_sweep_a_multirun_is_a_product(quickly, tmp_path):

@@ -67,7 +67,7 @@ class TorchRecommender(Recommender):
         if self.params.init_from:
             selected = context.evaluate is not None
             past = context.past_run(self.params.init_from, selected)
-            begin_with(past, selected, self.net, self.item_ids, self.params.init_items)
+            begin_with(past, selected, self.net, self.item_ids, self.params)
         self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
         train_network(self, train, context)
 

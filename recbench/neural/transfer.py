@@ -5,6 +5,7 @@ Letters: I items.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import sys
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from recbench.errors import RecbenchError, one_line
+from recbench.neural.choices import TrainParams
 from recbench.neural.network import Network
 
 ITEM_IDS = "item_ids.json.gz"
@@ -34,12 +36,12 @@ def read_ids(folder: Path) -> list[str]:
     return json.loads(gzip.decompress((folder / ITEM_IDS).read_bytes()))
 
 
-def begin_with(folder: Path, selected: bool, network: Network, item_ids: Any, items: str = "auto") -> None:
+def begin_with(folder: Path, selected: bool, network: Network, item_ids: Any, params: TrainParams) -> None:
     """Give the network the weights of the run in `folder`, and say in one line what it took.
 
     `selected`: the weights that selection chose, which have learned from the run's training part alone; else those of
-    the finished model. Items are matched by id as `items`, the parameter init_items, has it, other weights by name and
-    shape; what finds no match begins as it is.
+    the finished model. Items are matched by id as `init_items` has it, other weights by name and shape; what finds no match
+    begins as it is.
     RecbenchError where the run has no weights, its items have another width, or nothing matches.
     """
     from safetensors import SafetensorError
@@ -52,14 +54,30 @@ def begin_with(folder: Path, selected: bool, network: Network, item_ids: Any, it
         raise RecbenchError(
             f"init_from={run}: that run left no trained network ({one_line(error)}); name the run of one that trains"
         ) from error
-    from_I = matched(list(map(str, item_ids)), ids, items)
+    from_I = matched(list(map(str, item_ids)), ids, params.init_items)
     took = take(network, given, from_I, f"init_from={run}")
     anew = [name for name, _ in network.named_parameters() if name not in took]
     left = [name for name in given if name not in took]
     n_known = int((from_I >= 0).sum())
     parts = [f"{len(took)} weights taken, {n_known} of {len(from_I)} items known"]
     parts += [f"{word}: {shown(names)}" for word, names in (("begin anew", anew), ("not taken", left)) if names]
+    told = json.loads((folder / "model" / "params.json").read_text())
+    if others := unlike(params, told):
+        parts.append(f"that run had {' '.join(others)}")
     print(f"recbench: init_from={run}: {'; '.join(parts)}", file=sys.stderr, flush=True)
+
+
+def unlike(params: TrainParams, told: Mapping[str, Any]) -> list[str]:
+    """What another model's stored parameters say of the network, not of its training, and these do not: weights of one
+    shape may have been made for another way of reading."""
+    of_training = {f.name for f in dataclasses.fields(TrainParams)}
+    found = []
+    for f in dataclasses.fields(params):
+        now = getattr(params, f.name)
+        then = told.get(f.name, f.metadata.get("formerly", now))
+        if f.name not in of_training and then != now:
+            found.append(f"{f.name}={then}")
+    return found
 
 
 def matched(ids: Sequence[str], given: Sequence[str], items: str) -> Tensor:

@@ -31,6 +31,7 @@ class TransformerParams(TrainParams):
         "Share of the numbers of item vectors dropped where the loss compares states with them.",
         low=0.0,
         high=0.9,
+        tune=True,
         formerly=0.0,
     )
     item_bias: bool = param(True, "Each item has a bias, which starts at the log of its popularity.")
@@ -64,8 +65,8 @@ class TransformerParams(TrainParams):
     )
     scale_read: bool = param(
         True,
-        "Vectors of items and behaviours are read times the square root of dim, as in SASRec's own code; without it wide "
-        "ones, which are small at first, drown among positions and what blocks add.",
+        "Vectors of items and behaviours are read times the square root of dim, as in SASRec's own code; without it they, "
+        "small at first, drown among positions and what blocks add, the more the wider they are.",
         formerly=False,
     )
 
@@ -79,8 +80,8 @@ class Transformer(TorchRecommender):
     """Causal pre-norm Transformer over the newest items of a history, after SASRec (arXiv 1808.09781).
 
     What differs: the loss is the softmax over all items; the norm stands on the residual's way in, GELU for ReLU; each item
-    has a bias; a running average of the weights answers. And it is wide: it learns in a third of the epochs that 64 numbers
-    an item take and ranks better, most of all where `vector_dropout` keeps the loss from leaning on single numbers.
+    has a bias; a running average of the weights answers. And it is wide, with `scale_read` and `vector_dropout`: on Amazon's
+    Beauty and Sports it ranks better than with 64 numbers an item, in half the epochs or fewer, each thrice as dear.
     By choice with the blocks of eSASRec (arXiv 2508.06450) or HSTU (arXiv 2402.17152), and with what else is known:
     behaviours, times, columns of the items table and text vectors.
     """
