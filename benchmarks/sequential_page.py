@@ -104,13 +104,13 @@ def reach(record: dict[str, Any]) -> str:
         "softmax": "softmax over all items",
         "sampled": f"sampled softmax, {record['shape']['negatives']} negatives",
     }
-    but = (
-        " but two: as shipped (width 256, 1 block, 1 head, feed-forward of 4 widths, dropout 0.5, 0.3 of item vectors in the "
-        "loss, batch 128, running average), and so at width 64 with the sampled softmax, 256 negatives and 0.2 as the only "
-        "dropout"
-        if "shipped" in record["found"]
-        else ""
-    )
+    but = {
+        "shipped": "as shipped (width 256, 1 block, 1 head, feed-forward of 4 widths, dropout 0.5, 0.3 of item vectors in the "
+        "loss, batch 128, running average)",
+        "quick": "the sampled softmax with less dropout (as shipped, but of width 64, 256 negatives, 0.2 as the only dropout)",
+    }
+    but = " and ".join(words for name, words in but.items() if name in record["found"])
+    but = f", but for {but}" if but else ""
     title = (
         f"\n## From nothing to validation NDCG@10 of .050: {record['data']}, {loss[record['shape']['loss']]}\n\nImports, data "
         f"and an evaluation an epoch included; stopped after {record['limit']:.0f} CPU s. All in the shape above{but}.\n\n"

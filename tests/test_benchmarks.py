@@ -177,6 +177,11 @@ def test_the_benchmark_runs_from_data_to_page(tmp_path):
     assert "loop by hand" in (tmp_path / "a.md").read_text()
 
 
+def test_the_page_of_speed_is_what_its_record_says():
+    kept = json.loads((HOME / "speed.json").read_text())
+    assert (HOME.parent / "docs" / "speed.md").read_text() == sequential_page.page(kept)
+
+
 @pytest.mark.parametrize(("recbole", "held"), [(500.0, "5.0 times | yes"), (499.0, "5.0 times | **no**")])
 def test_the_time_to_a_goal_counts_every_rival_and_the_quickest_of_ours(recbole, held):
     def to(cpu: float, reached: bool = True) -> dict:
