@@ -24,7 +24,8 @@ from recbench.run import Surroundings, execute
 # 40 users in batches of 13: the last batch of an epoch has one window, so that one process has none.
 WORDS = (
     "model=transformer", "data=acme-beauty", "trainer.threads=1", "model.epochs=6", "model.patience=6", "model.dim=16",
-    "model.batch_size=13", "model.learning_rate=1e-2", "model.dropout=0", "model.loss=softmax", "model.clip=0.5",
+    "model.batch_size=13", "model.learning_rate=1e-2", "model.dropout=0", "model.vector_dropout=0", "model.loss=softmax",
+    "model.clip=0.5",
 )  # fmt: skip
 COLUMNS = ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK", "n_relevant_Q")
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
