@@ -12,7 +12,7 @@ from recbench.stats import paired_interval
 
 @pytest.mark.slow
 def test_the_transformer_beats_popularity_on_new_products_beyond_the_interval(tmp_path):
-    command = [sys.executable, "-m", "recbench", "-m", "model=transformer,popular", "data=ecommerce"]
+    command = [sys.executable, "-m", "recbench", "-m", "model=transformer,popular", "data=ecommerce", "model.epochs=2"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     values = {}
     for path in tmp_path.glob("runs/*/entry.json"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from dataclasses import replace
@@ -183,3 +184,17 @@ def test_loading_the_class_imports_no_torch() -> None:
     heavy = ["torch", "pytorch_lightning", "lightning", "pandas", "scipy", "sklearn"]
     out = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="of glibc alone")
+def test_memory_that_was_freed_is_used_again() -> None:
+    """A block of 64 MB has 16,384 pages: without, each of the nine faults them all in."""
+    code = (
+        "import resource, torch; from recbench.neural.trainer import keep_memory; keep_memory()\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "torch.ones(2**24); before = faults()\n"
+        "for _ in range(9): torch.ones(2**24)\n"
+        "print(faults() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 3 * 16_384

@@ -1,7 +1,8 @@
-"""What stands around training: a lean Lightning Trainer, Ctrl-C, silence, compilation."""
+"""What stands around training: a lean Lightning Trainer, Ctrl-C, silence, memory, compilation."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
 import sys
@@ -21,6 +22,8 @@ from recbench.neural.network import Network
 if TYPE_CHECKING:
     from recbench.model import Context
     from recbench.neural.training import Watch
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 class Bar(RichProgressBar):
@@ -68,6 +71,18 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def keep_memory() -> None:
+    """What this process frees is kept for what it asks for next.
+
+    glibc returns each block above 32 MB to the system, and the next one costs a page fault every 4 KB: a fifth of a
+    step's time where the table of items and its gradient are 70 MB. Elsewhere nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
