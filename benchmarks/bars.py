@@ -46,7 +46,7 @@ TRIED = """
 
 One seed each; where it was run, the setting of a row comes first, with the values of its first seed. Settings are compared on
 validation; seeds of one setting lie up to .001 apart there. Test values chose nothing. "-": stopped before its end, with
-the best epoch until then, or, of CPU seconds alone, run on a GPU.
+the best epoch until then, or, of CPU seconds alone, run on a GPU or not kept.
 
 | row | setting | epoch | validation NDCG@10 | test NDCG@10 | test recall@10 | CPU s |
 | --- | --- | --- | --- | --- | --- | --- |

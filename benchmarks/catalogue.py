@@ -43,9 +43,8 @@ def measure(n_items: int, n_users: int) -> dict[str, float]:
     parts = split(dataset, board)
     log = parts.train.interactions
     data_mb = peak_memory_mb()
-    model = cls(
-        cls.Params(epochs=1, dim=64, vector_dropout=0.0, scale_read=False)
-    )  # at width 256 the table, its gradient, two moments and the average are 5 GB
+    # At width 256 the table, its gradient, two moments and the average alone are 5 GB.
+    model = cls(cls.Params(epochs=1, dim=64, vector_dropout=0.0, scale_read=False))
     stamps = [time.process_time()]
     with tempfile.TemporaryDirectory() as folder:
         context = Context(

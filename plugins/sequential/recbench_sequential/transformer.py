@@ -81,7 +81,7 @@ class Transformer(TorchRecommender):
 
     What differs: the loss is the softmax over all items; the norm stands on the residual's way in, GELU for ReLU; each item
     has a bias; a running average of the weights answers. And it is wide, with `scale_read` and `vector_dropout`: on Amazon's
-    Beauty and Sports it ranks better than with 64 numbers an item, in half the epochs or fewer, each thrice as dear.
+    Beauty and Sports it ranks better than with 64 numbers an item, in about half the epochs, each thrice as dear.
     By choice with the blocks of eSASRec (arXiv 2508.06450) or HSTU (arXiv 2402.17152), and with what else is known:
     behaviours, times, columns of the items table and text vectors.
     """
