@@ -1,4 +1,4 @@
-"""From a fitted model and a holdout to scores with intervals; masking, top-k and ties are done here, once.
+"""From a fitted model and a holdout to scores with intervals; masking, top-k and ties are done here, once for all models.
 
 Letters: Q queries, K list length, I items, T right answers of a chunk, N events of histories.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,19 @@ from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
-from recbench.metric import Metric, RankedLists
+from recbench.metric import Metric, RankedLists, Ratings
 from recbench.model import ALONE, Recommender, Team
 from recbench.stats import bootstrap_intervals
 from recbench.topk import Recommendations, mask, top_k_and_tied
 
 CELLS_PER_CHUNK = 4_000_000  # float32 scores held at once, 16 MB: more would be fetched anew from the system each time
+QUESTIONS = 1 << 14  # of which values are asked at once
 LEAST_PER_CHUNK = 16  # queries asked at once however many items there are: fewer would read all item vectors each time
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A metric's mean over queries, its interval over users where there is one, and the values behind it."""
+    """What a metric's values come to, the interval over users where there is one, and the values behind it."""
 
     label: str
     definition: str
@@ -34,6 +36,39 @@ class Score:
     low: float | None
     high: float | None
     per_query: NDArray
+    higher_is_better: bool = True
+
+    def told(self) -> dict[str, Any]:
+        """What an entry holds of it; `better` stands there only where it is lower."""
+        known = {"value": self.value, "low": self.low, "high": self.high, "definition": self.definition}
+        return known if self.higher_is_better else known | {"better": "lower"}
+
+
+def answer(model: Recommender, holdout: Holdout, k: int, team: Team = ALONE) -> RankedLists | Ratings:
+    """What the model answers to a holdout: values where it asks for values, else lists of k items."""
+    return rank(model, holdout, k, team=team) if holdout.values is None else rate(model, holdout, team)
+
+
+def rate(model: Recommender, holdout: Holdout, team: Team = ALONE) -> Ratings:
+    """The model's value for every question of a rating holdout; the processes of a team share the questions out.
+
+    RecbenchError names the model where values are not finite or have the wrong shape.
+    """
+    assert holdout.values is not None
+    n = len(holdout.queries)
+    mine, parts = np.arange(n)[team.number :: team.size], []
+    for first in range(0, len(mine), QUESTIONS):
+        queries = holdout.queries.take(mine[first : first + QUESTIONS])
+        value_Q1 = np.asarray(model.predict(queries), np.float64)
+        if value_Q1.shape != (len(queries), 1) or not np.isfinite(value_Q1).all():
+            raise RecbenchError(
+                f"model {type(model).__name__}: values must be finite and of shape {(len(queries), 1)}; given {value_Q1.shape}"
+            )
+        parts.append(value_Q1[:, 0])
+    predicted_Q = np.empty(n)
+    for number, share in enumerate(team.gather(np.concatenate([np.empty(0), *parts]))):
+        predicted_Q[number :: team.size] = share
+    return Ratings(predicted_Q, holdout.values.astype(np.float64), holdout.queries.user)
 
 
 def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team = ALONE) -> RankedLists:
@@ -155,15 +190,18 @@ def usual_behaviors(queries: Queries) -> NDArray:
     return np.where(queries.behaviors.lengths > 0, usual_Q, -1).astype(np.int8)
 
 
-def measure(answers: RankedLists, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:
-    """Every metric on the answers; bootstrap intervals over users for those with a value a query."""
+def measure(answers: RankedLists | Ratings, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:
+    """Every metric on the answers; bootstrap intervals over users for those with more values than one."""
     values = [np.asarray(m(answers, train), dtype=np.float64) for m in metrics]
-    means = [m for m, column in enumerate(values) if len(column) > 1]
-    bounds = {}
-    if means:
-        intervals = bootstrap_intervals(np.stack([values[m] for m in means], axis=1), holdout.queries.user)
-        bounds = {m: (float(low), float(high)) for m, (low, high) in zip(means, intervals, strict=True)}
-    return [
-        Score(metric.label, metric.definition, float(column.mean()), *bounds.get(m, (None, None)), column)
-        for m, (metric, column) in enumerate(zip(metrics, values, strict=True))
-    ]
+    bounds: dict[int, NDArray] = {}
+    for per_user, groups_Q in ((False, holdout.queries.user), (True, None)):
+        means = [m for m, column in enumerate(values) if len(column) > 1 and metrics[m].per_user == per_user]
+        if means:
+            intervals = bootstrap_intervals(np.stack([values[m] for m in means], axis=1), groups_Q)
+            bounds |= dict(zip(means, intervals, strict=True))
+    found = []
+    for m, (metric, column) in enumerate(zip(metrics, values, strict=True)):
+        low, high = (metric.of_mean(float(bound)) for bound in bounds[m]) if m in bounds else (None, None)
+        value = metric.of_mean(float(column.mean()))
+        found.append(Score(metric.label, metric.definition, value, low, high, column, metric.higher_is_better))
+    return found

@@ -12,6 +12,7 @@
 - repeat `new`: what the question's history holds, under any behaviour, is no target, so `first` means the first new
   one. The one exception is leave_last_out with `first`, where published tables keep a user whose left-out item the
   mask forbids: the answer stays and cannot be hit.
+- task rating: every target is a question of its own, for the value of its item, and `values` answers it.
 - ordered: each of the `next_k` items is a step. Its behaviour is what it came to: the last target behaviour that the
   user shows with the item before the next step begins, or before the window ends. A user with fewer than k items left is
   asked for those: no model can know where a window ends.
@@ -42,17 +43,21 @@ class Holdout:
     """Questions and their right answers: row q of `truth` holds the distinct items that answer query q, as they come.
 
     `behaviors`: the names of the log's behaviours. `truth_behaviors`: of each answer, on a board that asks for an order.
+    `values`: (Q,) float32 what the item asked about was worth, where values are asked for; `truth` then names the item.
     """
 
     queries: Queries
     truth: Ragged
     behaviors: tuple[str, ...] = ()
     truth_behaviors: Ragged | None = None
+    values: NDArray | None = None
 
     def take(self, rows: NDArray | slice) -> Holdout:
         """The chosen questions with their answers; histories are not copied."""
         told = None if self.truth_behaviors is None else self.truth_behaviors.take(rows)
-        return replace(self, queries=self.queries.take(rows), truth=self.truth.take(rows), truth_behaviors=told)
+        values = None if self.values is None else self.values[rows]
+        truth = self.truth.take(rows)
+        return replace(self, queries=self.queries.take(rows), truth=truth, truth_behaviors=told, values=values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +100,18 @@ def holdout_of(
     new_N = since_N >= stop_N
     pair = distinct(line.pair[row_N[new_N]])
     outside = float(np.mean(~candidates[pair % log.n_items])) if len(pair) else 0.0
-    stop = distinct(stop_N[new_N & candidates[item_N]])  # a question is the row at which its history ends
+    open_N = new_N & candidates[item_N]
     if board.ask == "last":
-        stop = stop[np.diff(line.user[stop], append=-1) != 0]
-    truth, told = _answers(line, row_N, np.where(candidates[item_N], since_N, -1), stop, board)
+        last_U = np.zeros(dataset.n_users, np.int64)
+        last_U[line.user[row_N[open_N]]] = stop_N[open_N]  # ascending in a user: the last is written last and stays
+        open_N &= stop_N == last_U[line.user[row_N]]
+    if board.task == "rating":
+        stop, row = stop_N[open_N], row_N[open_N]
+        truth, told, item, values = Ragged(line.item, row, row + 1), None, line.item[row], line.value[row]
+    else:
+        stop = distinct(stop_N[open_N])  # a question is the row at which its history ends
+        truth, told = _answers(line, row_N, np.where(candidates[item_N], since_N, -1), stop, board)
+        item = values = None
     user, start = line.user[stop], line.starts[line.user[stop]]
     time = np.maximum(line.time[stop], np.where(stop > start, line.time[stop - 1] + 1, ALWAYS))
     if board.split == "global_time" and board.ask == "window_start":
@@ -115,9 +128,10 @@ def holdout_of(
         board.repeat == "any",
         context,
         searches,
+        item,
         steps=board.next_k if board.ordered else 1,
     )
-    return Holdout(queries, truth, log.behaviors, told), outside
+    return Holdout(queries, truth, log.behaviors, told, values), outside
 
 
 @dataclass(frozen=True, eq=False)

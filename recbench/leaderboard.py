@@ -25,6 +25,15 @@ class Row:
     def mean(self, label: str) -> float:
         return float(np.mean([e.scores[label]["value"] for e in self.entries]))
 
+    @property
+    def merit(self) -> float:
+        """The mean headline where higher is better, else its negative."""
+        label = self.entries[0].headline
+        return -self.mean(label) if self.lower_is_better(label) else self.mean(label)
+
+    def lower_is_better(self, label: str) -> bool:
+        return self.entries[0].scores[label].get("better") == "lower"
+
     def interval(self, label: str) -> tuple[float, float] | None:
         """Mean over seeds of the bootstrap bounds over users; seeds share the users."""
         bounds = [(e.scores[label]["low"], e.scores[label]["high"]) for e in self.entries]
@@ -39,7 +48,7 @@ def rows(entries: list[Entry]) -> list[Row]:
     for entry in sorted(entries, key=lambda e: e.seed):
         groups.setdefault(digest([entry.model, entry.distribution, entry.version, entry.params]), []).append(entry)
     found = [Row(group[0].model, tuple(group)) for group in groups.values()]
-    return sorted(found, key=lambda row: (-row.mean(row.entries[0].headline), row.model))
+    return sorted(found, key=lambda row: (-row.merit, row.model))
 
 
 def ranks(ordered: list[Row]) -> list[str]:
@@ -48,7 +57,8 @@ def ranks(ordered: list[Row]) -> list[str]:
     for position, row in enumerate(ordered, 1):
         label = row.entries[0].headline
         reach = row.interval(label)
-        if leader is None or reach is None or reach[1] < leader.mean(label):
+        best = None if reach is None else -reach[0] if row.lower_is_better(label) else reach[1]
+        if leader is None or best is None or best < leader.merit:
             leader, rank = row, position
         out.append(rank)
     return [f"{r}=" if out.count(r) > 1 else str(r) for r in out]

@@ -1,4 +1,4 @@
-"""What a metric is, and the one form in which ranked answers reach it.
+"""What a metric is, and the forms in which answers reach it: ranked lists, or predicted values.
 
 Letters: Q queries, K list length, N entries above zero, S steps that an ordered board asks for.
 """
@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +60,21 @@ class RankedLists:
         return row_N, position_N, self.relevant_QK[row_N, position_N] / self.size_QK[row_N, position_N]
 
 
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Predicted and true values of a rating board: (Q,) float64 each, and `user_Q`, whose they are."""
+
+    predicted_Q: NDArray
+    true_Q: NDArray
+    user_Q: NDArray
+
+
 class Metric(ABC):
     """Base of a metric plugin; on a board it is written `name` or `name@k`.
 
     `definition` pins gain, discount, ideal and the users counted; it is stored with every score. `needs_order`: it
     judges steps, so that only an ordered board can have it; `needs_behaviors`: only data with several behaviours.
+    `per_user`: it gives a value for each user asked, in rising order of user, where others give one for each query.
     """
 
     task: ClassVar[str] = "ranking"
@@ -72,6 +82,7 @@ class Metric(ABC):
     needs_k: ClassVar[bool] = True
     needs_order: ClassVar[bool] = False
     needs_behaviors: ClassVar[bool] = False
+    per_user: ClassVar[bool] = False
     definition: ClassVar[str]
 
     def __init__(self, name: str, k: int | None = None) -> None:
@@ -83,8 +94,19 @@ class Metric(ABC):
         return self.name if self.k is None else f"{self.name}@{self.k}"
 
     @abstractmethod
-    def __call__(self, answers: RankedLists, train: Dataset) -> NDArray:
-        """(Q,) one value a query, averaged by the caller; or (1,) for a property of all lists together."""
+    def __call__(self, answers: Any, train: Dataset) -> NDArray:
+        """(Q,) one value a query, averaged by the caller; or (1,) for a property of all answers together.
+
+        `answers`: `RankedLists` where the task is ranking, `Ratings` where it is rating.
+        """
+
+    def of_mean(self, mean: float) -> float:
+        """What the mean of the values stands for, never falling where the mean rises: a root for the RMSE."""
+        return mean
+
+    def merit(self, value: float) -> float:
+        """The value where higher is better, else its negative: what selection raises. Applied twice it is the value."""
+        return value if self.higher_is_better else -value
 
 
 def metric(label: str, task: str) -> Metric:
@@ -111,11 +133,6 @@ def metrics_of(board: Board) -> list[Metric]:
             raise RecbenchError(
                 f"board {board.name}: metric '{one.label}' judges {one.k} steps, the board asks for {board.next_k}; "
                 f"write {one.name}@{board.next_k} or raise next_k"
-            )
-        if one.label == board.headline and not one.higher_is_better:
-            raise RecbenchError(
-                f"board {board.name}: headline '{one.label}' is better when lower, and a headline is better when higher; "
-                "choose another"
             )
     if board.behaviors:
         refuse_one_behavior(found, board.behaviors, f"board {board.name}")

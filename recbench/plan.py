@@ -95,6 +95,10 @@ class Board:
                 raise RecbenchError(
                     f"board {self.name}: filters may be {', '.join(FILTERS)}; given {name!r}{nearest(str(name), FILTERS)}"
                 )
+        if self.task == "rating" and self.target != "all_in_window":
+            raise RecbenchError(
+                f"board {self.name}: task rating asks for the value of every target: set target all_in_window; given {self.target}"
+            )
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
         if self.ordered and (self.target != "next_k" or self.next_k < 2 or self.split == "random_pairs"):

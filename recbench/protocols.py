@@ -35,6 +35,7 @@ NEXT_METRICS = (
     "popularity-bias@10",
     "gini@10",
 )
+RATING_METRICS = ("rmse", "mae", "ndcg@10")
 FIVE_METRICS = (
     "ndcg@5",
     "sequence-accuracy@5",
@@ -74,6 +75,19 @@ def random_pairs(name: str, data: str, **fields: Any) -> Board:
     return _board(
         name, data, LIST_METRICS, {"split": "random_pairs", "fit_on": "train+valid", "meaning": meaning} | fields
     )
+
+
+def ratings(name: str, data: str, **fields: Any) -> Board:
+    """The values of a tenth of each user's pairs, drawn by lot: the protocol of most published tables of rating models."""
+    meaning = "What value will a user give? Pairs held out by lot, so that later ratings help to predict earlier ones."
+    fixed = {"task": "rating", "split": "random_pairs", "fit_on": "train+valid", "candidates": "all"}
+    return _board(name, data, RATING_METRICS, fixed | {"headline": "rmse", "meaning": meaning} | fields)
+
+
+def later_ratings(name: str, data: str, days: float, **fields: Any) -> Board:
+    """The values of the last `days`, each asked when it is given, selected on the `days` before: leak-free by time."""
+    fixed = {"task": "rating", "ask": "each_event", "candidates": "all", "headline": "rmse"}
+    return time_split(name, data, days, **{"metrics": RATING_METRICS} | fixed | fields)
 
 
 def given_split(name: str, data: str, **fields: Any) -> Board:

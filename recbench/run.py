@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import shlex
 import shutil
@@ -18,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from recbench import __version__, registry
+from recbench.artefacts import store
 from recbench.dataset import Dataset
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
-from recbench.evaluate import Score, measure, rank
-from recbench.holdout import Holdout
+from recbench.evaluate import Score, answer, measure
 from recbench.machine import Clock, commit, description, forget_peak_memory, peak_memory_mb
-from recbench.metric import Metric, RankedLists, metrics_of, refuse_one_behavior
+from recbench.metric import Metric, RankedLists, Ratings, metrics_of, refuse_one_behavior
 from recbench.model import ALONE, Context, Recommender, Team, nothing
 from recbench.origin import keyed, refuse_seen
 from recbench.plan import Plan, answering, refuse_lacking
@@ -122,12 +120,14 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
             shutil.rmtree(folder / stage, ignore_errors=True)
 
     def evaluate(model: Recommender) -> float:
-        answers = rank(model, parts.valid, headline.k or LIST_LENGTH, team=around.team)
-        return float(np.mean(headline(answers, parts.train), dtype=np.float64))
+        answers = answer(model, parts.valid, headline.k or LIST_LENGTH, around.team)
+        mean = float(np.mean(headline(answers, parts.train), dtype=np.float64))
+        return headline.merit(headline.of_mean(mean))
 
     def report(step: int, values: dict[str, float]) -> None:
+        told = {name: headline.merit(value) if name == "headline" else value for name, value in values.items()}
         for tracker in around.trackers:
-            tracker.log(step, values)
+            tracker.log(step, told)
 
     context = Context(
         seed=plan.seed,
@@ -149,7 +149,7 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     model = cls(cls.Params.of(plan.model_params))
     model.fit(parts.train, context)
     clock.lap("fit")
-    reached = evaluate(model)
+    reached = headline.merit(evaluate(model))
     clock.lap("select")
     return Selected(model, reached, prepared, context, clock)
 
@@ -159,7 +159,7 @@ def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) ->
     parts, clock = chosen.prepared.parts, chosen.clock
     model, answers = _learn_and_answer(plan, folder, chosen)
     scores = measure(answers, parts.test, chosen.prepared.metrics, parts.train)
-    artefacts = _artefacts(folder, answers, scores, parts.test)
+    artefacts = store(folder, answers, scores, parts.test)
     model.save(folder / "model")
     clock.lap("measure")
     entry = _entry(plan, around, chosen, model, scores, artefacts)
@@ -167,12 +167,12 @@ def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) ->
     return entry
 
 
-def _learn_and_answer(plan: Plan, folder: Path, chosen: Selected) -> tuple[Recommender, RankedLists]:
+def _learn_and_answer(plan: Plan, folder: Path, chosen: Selected) -> tuple[Recommender, RankedLists | Ratings]:
     """The model that the board fits at last, and its answers to the test."""
     parts, metrics, clock = chosen.prepared.parts, chosen.prepared.metrics, chosen.clock
     model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
     clock.lap("fit")
-    answers = rank(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]), team=chosen.context.team)
+    answers = answer(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]), chosen.context.team)
     clock.lap("answer")
     return model, answers
 
@@ -202,32 +202,6 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
     return model
 
 
-def _artefacts(folder: Path, answers: RankedLists, scores: list[Score], holdout: Holdout) -> dict[str, str]:
-    """Lists and per-query values as files, each with its SHA-256: intervals and new metrics need no retraining."""
-    row, item = holdout.truth.flat()
-    files = {
-        "lists.npz": {
-            f.removesuffix("_QK"): getattr(answers, f)
-            for f in ("items_QK", "scores_QK", "start_QK", "size_QK", "relevant_QK")
-        }
-        | {"user": holdout.queries.user, "time": holdout.queries.time, "truth_row": row, "truth_item": item},
-        "per_query.npz": {s.label: s.per_query for s in scores},
-    }
-    if holdout.truth_behaviors is not None and answers.behaviors_QK is not None:
-        told = {"behaviors": answers.behaviors_QK, "truth_behavior": holdout.truth_behaviors.flat()[1]}
-        files["lists.npz"] |= told
-    hashes = {}
-    for name, arrays in files.items():
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        write_atomically(folder / name, buffer.getvalue())
-        digest = hashlib.sha256()
-        for key in sorted(arrays):  # of the content, not of the zip: its headers hold the hour
-            digest.update(key.encode() + np.ascontiguousarray(arrays[key]).tobytes())
-        hashes[name] = digest.hexdigest()
-    return hashes
-
-
 def _entry(
     plan: Plan,
     around: Surroundings,
@@ -254,7 +228,7 @@ def _entry(
         params=plan.model_params,
         seed=plan.seed,
         headline=plan.board.headline,
-        scores={s.label: {"value": s.value, "low": s.low, "high": s.high, "definition": s.definition} for s in scores},
+        scores={s.label: s.told() for s in scores},
         valid_headline=chosen.headline,
         n_queries=len(chosen.prepared.parts.test.queries),
         artefacts=artefacts,

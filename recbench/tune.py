@@ -49,7 +49,8 @@ def search(
     def judge(values: dict[str, Any]) -> float:
         return select(tried(values), quiet, prepared).headline
 
-    best, history = spend(judge, start, around.out, space, kind, trials, say)
+    lower = not next(m for m in prepared.metrics if m.label == plan.board.headline).higher_is_better
+    best, history = spend(judge, start, around.out, space, kind, trials, say, lower)
     for seed in seeds or plan.board.seeds:
         yield execute(replace(tried(best), seed=seed), replace(around, tuning=history), prepared)
 
@@ -62,8 +63,9 @@ def spend(
     kind: str = "bayes",
     trials: int | None = None,
     say: Callable[[str], None] = nothing,
+    lower_is_better: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The parameters that `judge` values most, and every trial; the study in `out` goes on where it was left."""
+    """The parameters that `judge` values best, and every trial; the study in `out` goes on where it was left."""
     points, budget = _known(plan, space, kind), trials or plan.board.budget_trials
     if kind == "grid" or not space:
         if len(points) > budget:
@@ -75,7 +77,7 @@ def spend(
     path = out / f"study-{digest([plan.key, space, kind])[:12]}.journal"  # a larger budget goes on with it
     say(f"recbench: model={plan.model} board={plan.board.name} sweep={kind}, {budget} trials -> {path}")
     try:
-        study = _study(path)
+        study = _study(path, lower_is_better)
         _enqueue_lost(study)
         while (spent := len(_counted(study))) < budget:
             trial, tried = _ask(study, plan.seed, space, kind, points)
@@ -132,16 +134,18 @@ def _short(params: dict[str, Any]) -> str:
     return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items()) or "as it is"
 
 
-def _study(path: Path) -> Study:
+def _study(path: Path, lower_is_better: bool = False) -> Study:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+    from optuna.study import StudyDirection
 
+    direction = StudyDirection.MINIMIZE if lower_is_better else StudyDirection.MAXIMIZE
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-        return optuna.create_study(storage=storage, study_name="cell", direction="maximize", load_if_exists=True)
+        return optuna.create_study(storage=storage, study_name="cell", direction=direction, load_if_exists=True)
     except (ValueError, KeyError) as error:
         raise RecbenchError(f"{path} is not a study ({one_line(error)}); delete it to search anew") from error
 
@@ -231,9 +235,10 @@ def _counted(study: Study) -> list[FrozenTrial]:
 
 
 def _best(study: Study) -> FrozenTrial | None:
-    """The trial with the highest headline on validation, the earliest of equals."""
+    """The trial with the best headline on validation, the earliest of equals."""
+    sign = -1 if study.direction.name == "MINIMIZE" else 1
     done = [t for t in study.get_trials(deepcopy=False) if t.value is not None]
-    return max(done, key=lambda t: (t.value, -t.number), default=None)
+    return max(done, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
 
 def _history(study: Study, plan: Plan, space: Space) -> list[dict[str, Any]]:

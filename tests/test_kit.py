@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rating_mutants
 
 from recbench import registry, testing
 from recbench.dataset import Holds
@@ -593,6 +594,7 @@ MUTANTS = [
     ("constant_scorer_equals_random", metric("LuckyTies", lambda self, a, t: (a.relevant_QK[:, 0] > 0).astype(float))),
     ("direction_holds", metric("UpsideDown", precision, higher_is_better=False)),
     ("perfect_list_is_best", metric("SecondPlace", second_place)),
+    *rating_mutants.MUTANTS,
 ]
 
 
@@ -617,7 +619,11 @@ def test_every_check_is_chosen_and_has_a_mutant():
     class All(Acme):
         traits = Traits(sequential=True, needs_clock=True, needs_text=True)
 
-    chosen = {c.__name__ for cls in (All, AcmeShop, AcmeFirst) for c in kit.checks_of(cls)}
+    chosen = {
+        c.__name__
+        for cls in (All, AcmeShop, AcmeFirst, rating_mutants.Level, rating_mutants.Error)
+        for c in kit.checks_of(cls)
+    }
     assert written_checks() == chosen
     assert chosen - {name for name, _ in MUTANTS} == {"loads_light"}  # the next test
 
@@ -629,7 +635,7 @@ def test_heavy_import_is_caught(tmp_path, monkeypatch):
     assert "imports pandas" in dict(run_checks(heavy))["loads_light"]
 
 
-@pytest.mark.parametrize("cls", [Fresh, Reads])
+@pytest.mark.parametrize("cls", [Fresh, Reads, rating_mutants.Level, rating_mutants.Error])
 def test_worlds_are_solved_by_who_reads_them(cls):
     assert [r for r in run_checks(cls) if r[1] and r[0] != "loads_light"] == []  # `checks` loads pandas here
 

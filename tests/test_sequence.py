@@ -384,8 +384,6 @@ def test_no_query_is_no_value():
      "metric 'edit-distance@3' judges an order, which the board does not ask for; set target: next_k and ordered: true"),
     (replace(BOARD, metrics=("ndcg@3", "exact-sequence@5")),
      "metric 'exact-sequence@5' judges 5 steps, the board asks for 3; write exact-sequence@3 or raise next_k"),
-    (replace(BOARD, headline="edit-distance@3"),
-     "headline 'edit-distance@3' is better when lower, and a headline is better when higher; choose another"),
 ])  # fmt: skip
 def test_a_board_whose_metrics_do_not_fit_is_refused(board, message):
     with pytest.raises(RecbenchError) as error:

@@ -169,6 +169,14 @@ def test_a_default_outside_the_ranges_moves_to_the_nearest_point(searched):
     assert {p["y"] for p in tried} <= {10, 20, 30} and {p["power"] for p in tried} <= {2, 4, 16}
 
 
+def test_where_lower_is_better_the_lowest_wins(searched):
+    found = searched(lambda p: (p["x"] - 0.3) ** 2, lower_is_better=True, trials=6)
+    best = min(found.tuning, key=lambda trial: trial["valid_headline"])
+    assert (
+        found.params["x"] == best["params"]["x"] != max(found.tuning, key=lambda t: t["valid_headline"])["params"]["x"]
+    )
+
+
 def test_where_there_is_nothing_to_tune_one_trial_suffices(searched):
     assert points(searched(space={}, trials=5)) == [{}]
 

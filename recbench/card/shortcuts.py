@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recbench.card.order import Transitions, links
 from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
+from recbench.errors import RecbenchError
 from recbench.evaluate import Score, measure, rank
 from recbench.holdout import Holdout, distinct
 from recbench.metric import metric
@@ -101,6 +102,8 @@ def shortcut_scores(
 
     `say` hears of each shortcut. RecbenchError where the headline's metric is not installed.
     """
+    if board.task != "ranking":
+        raise RecbenchError(f"the board asks for {board.task}, and shortcuts rank")
     headline = metric(board.headline, board.task)
     holdout = _drawn(parts.valid)
     scores: dict[str, Score | str] = {}

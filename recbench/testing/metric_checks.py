@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recbench.metric import Metric
+from recbench.metric import Metric, Ratings
 from recbench.testing.common import Check, documented, loads_light
 from recbench.testing.metric_lists import K, all_tied, empty_lists, every_order, extremes, random_lists, train, values
 from recbench.testing.snapshot import changed, snapshot
@@ -19,6 +20,8 @@ from recbench.testing.worlds import cold
 def chosen(cls: type[Metric]) -> list[Check]:
     """The checks that apply to a metric class: those on the truth only where it reads the truth."""
     checks: list[Check] = [loads_light, documented, definition_given]
+    if cls.task == "rating":
+        return [*checks, exact_values_are_best, worse_values_are_worse, order_of_questions_is_nothing]
     if cls.task != "ranking":
         return checks
     checks += [per_query_shape, finite_and_bounded, padding_handled, empty_lists_handled, does_not_touch_input]
@@ -145,3 +148,47 @@ def empty_lists_earn_nothing(cls: type[Metric]) -> None:
     worst, empty = (float(values(cls, lists).mean()) for lists in (extremes()[1], empty_lists()))
     fair = empty <= worst + 1e-9 if cls.higher_is_better else empty >= worst - 1e-9
     assert fair, f"{cls.__name__}: lists without any item have {empty:g}, those with all right answers last {worst:g}"
+
+
+def _of_values(cls: type[Metric], predicted_Q: NDArray, true_Q: NDArray, user_Q: NDArray) -> float:
+    made = cls(cls.__name__.lower(), K if cls.needs_k else None)
+    found = np.asarray(made(Ratings(predicted_Q, true_Q, user_Q), train()), dtype=np.float64)
+    n = len(np.unique(user_Q)) if cls.per_user else len(user_Q)
+    assert found.shape in ((n,), (1,)), f"{cls.__name__}: must give shape ({n},) or (1,); given {found.shape}"
+    assert np.isfinite(found).all(), f"{cls.__name__}: values hold NaN or infinity"
+    return made.of_mean(float(found.mean()))
+
+
+def _stars() -> tuple[NDArray, NDArray]:
+    """(Q,) true values of 12 users' questions, and whose they are."""
+    rng = np.random.default_rng(0)
+    user_Q = np.sort(rng.integers(12, size=90))
+    return rng.integers(1, 6, size=90).astype(np.float64), user_Q
+
+
+def exact_values_are_best(cls: type[Metric]) -> None:
+    """No prediction has a better value than the truth."""
+    true_Q, user_Q = _stars()
+    best, rng = _of_values(cls, true_Q, true_Q, user_Q), np.random.default_rng(1)
+    for _ in range(20):
+        other = _of_values(cls, rng.normal(3, 1, len(true_Q)), true_Q, user_Q)
+        right = best >= other - 1e-9 if cls.higher_is_better else best <= other + 1e-9
+        assert right, f"{cls.__name__}: the truth has {best:g}, a wrong prediction {other:g}"
+
+
+def worse_values_are_worse(cls: type[Metric]) -> None:
+    """The truth turned upside down has a worse value, as `higher_is_better` says."""
+    true_Q, user_Q = _stars()
+    best, worst = _of_values(cls, true_Q, true_Q, user_Q), _of_values(cls, 6 - true_Q, true_Q, user_Q)
+    right = best > worst if cls.higher_is_better else best < worst
+    assert right, f"{cls.__name__}: the truth has {best:g}, its opposite {worst:g}; is the direction right?"
+
+
+def order_of_questions_is_nothing(cls: type[Metric]) -> None:
+    """The same questions in another order come to the same value."""
+    true_Q, user_Q = _stars()
+    rng = np.random.default_rng(2)
+    predicted_Q, order = rng.normal(3, 1, len(true_Q)).round(), rng.permutation(len(true_Q))
+    before = _of_values(cls, predicted_Q, true_Q, user_Q)
+    after = _of_values(cls, predicted_Q[order], true_Q[order], user_Q[order])
+    assert abs(before - after) < 1e-9, f"{cls.__name__}: the order of the questions changes {before:g} to {after:g}"

@@ -86,7 +86,20 @@ def cold(n_users: int = 30) -> World:
     return _world("cold", user, item, START + day * DAY + user, n_users, 20, board)
 
 
-WORLDS = {"checkerboard": checkerboard, "chain": chain, "fashion": fashion, "cold": cold}
+def ratings(n_users: int = 60) -> World:
+    """Stars from 1 to 5: a level of the user, one of the item, one more for items of the user's colour, and some noise."""
+    n_items, rng = 24, np.random.default_rng(0)
+    user, item = np.divmod(np.arange(n_users * n_items), n_items)
+    met = rng.random(len(user)) < 0.5
+    user, item = user[met], item[met]
+    level = 3 + rng.normal(0, 0.9, n_users)[user] + rng.normal(0, 0.6, n_items)[item]
+    stars = np.clip(np.rint(level + 0.8 * ((user + item) % 2 == 0) + rng.normal(0, 0.3, len(user))), 1, 5)
+    time = START + rng.permutation(len(user)) * 60
+    board = {"task": "rating", "split": "random_pairs", "candidates": "all"}
+    return _world("ratings", user, item, time, n_users, n_items, board, stars)
+
+
+WORLDS = {"checkerboard": checkerboard, "chain": chain, "fashion": fashion, "cold": cold, "ratings": ratings}
 
 
 def _last(repeat: str) -> dict[str, Any]:
@@ -94,7 +107,14 @@ def _last(repeat: str) -> dict[str, Any]:
 
 
 def _world(
-    name: str, user: NDArray, item: NDArray, time: NDArray, n_users: int, n_items: int, board: dict[str, Any]
+    name: str,
+    user: NDArray,
+    item: NDArray,
+    time: NDArray,
+    n_users: int,
+    n_items: int,
+    board: dict[str, Any],
+    value: NDArray | None = None,
 ) -> World:
     import pandas as pd
 
@@ -107,7 +127,8 @@ def _world(
         }
     )
     info = DatasetInfo(name, "testing", "seconds", "MIT", "recbench.testing.worlds")
-    log = Interactions.sorted(user, item, time, n_users=n_users, n_items=n_items)
+    log = Interactions.sorted(user, item, time, n_users=n_users, n_items=n_items, value=value)
     ids = (np.array([f"u{u}" for u in range(n_users)]), np.array([f"i{i}" for i in range(n_items)]))
     dataset = Dataset(info, log, *ids, items, checksum="0" * 64)
-    return World(dataset, Board(name, name, ("ndcg@10",), "ndcg@10", **board))
+    headline = "ndcg@10" if value is None else "rmse"
+    return World(dataset, Board(name, name, (headline,), headline, **board))

@@ -7,7 +7,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
-from recbench.protocols import NEXT_METRICS, time_split
+from recbench.protocols import NEXT_METRICS, ratings, time_split
 
 RATINGS, TRUST = "rating.txt", "trust.txt"
 FOLDER = "https://raw.githubusercontent.com/yangjiera/LibMF/c8b9b861fa902c99e4764f7408e2881dd7c39399/dataset/Ciao"
@@ -47,23 +47,24 @@ class Ciao(DatasetSource):
             target="first",
             meaning="Which product that others rated before the year will a user rate next?",
         ),
+        ratings("ciao-rating", "ciao"),
     )
 
     def load(self) -> Dataset:
         """Read ratings and trust; how helpful others found a review came after it and is left out."""
         columns = ("user", "item", "category", "rating", "helpfulness", "time")
-        ratings = self.table(RATINGS, columns, sep=r"\s+", dtype="float64")
+        table = self.table(RATINGS, columns, sep=r"\s+", dtype="float64")
         trust = self.table(TRUST, ("user", "friend"), sep=r"\s+", dtype="float64")
         with self.reading(RATINGS):
-            ratings = _whole(ratings)
+            table = _whole(table)
             log, user_ids, item_ids = log_of(
-                ratings["user"],
-                ratings["item"],
-                ratings["time"],
-                value=ratings["rating"].to_numpy(),
+                table["user"],
+                table["item"],
+                table["time"],
+                value=table["rating"].to_numpy(),
                 behaviors=("rate",),
             )
-            first = ratings.sort_values("time", kind="stable").drop_duplicates("item").set_index("item")
+            first = table.sort_values("time", kind="stable").drop_duplicates("item").set_index("item")
             category = first["category"].reindex(item_ids).astype(str).reset_index(drop=True)
         with self.reading(TRUST):
             social = _whole(trust)
@@ -76,10 +77,10 @@ class Ciao(DatasetSource):
             social=social,
             checksum=self.checksum(),
             cleaning={
-                "rows": len(ratings),
-                "pairs_rated_again_kept": int(ratings.duplicated(["user", "item"]).sum()),
+                "rows": len(table),
+                "pairs_rated_again_kept": int(table.duplicated(["user", "item"]).sum()),
                 "products_of_two_categories_given_the_first": int(
-                    (ratings.groupby("item")["category"].nunique() > 1).sum()
+                    (table.groupby("item")["category"].nunique() > 1).sum()
                 ),
             },
         )
