@@ -94,6 +94,8 @@ def holdout_of(
     candidates = keep_item.copy()
     if board.candidates == "known":
         candidates &= np.bincount(log.item[part < which], minlength=log.n_items) > 0
+    if board.candidates == "held_out":
+        candidates &= np.bincount(log.item[part == which], minlength=log.n_items) > 0
     row_N = np.flatnonzero(line.window & targeted(board, log.behaviors)[line.behavior])
     item_N, stop_N = line.item[row_N], _history_ends(line, row_N, board)
     since_N = _first_rows(line, row_N, board)

@@ -4,7 +4,7 @@ Every event belongs to one part: train, valid, test, or unused where a filter to
 - global_time: two cuts in time, the same for everyone. leave_last_out: a user's last moment with a target behaviour
   opens the test, the one before it the validation, and each part holds all that follows up to the next opening; users
   without two such moments and an event before both stay in training. random_pairs: each (user, item) pair is drawn as
-  a whole, 8:1:1. random_users: each user is. given: by the data set.
+  a whole, 8:1:1. random_users: each user is. cold_items: each item is, 18:1:1. given: by the data set.
 - Without a clock every time is 0, and a user's events are one step in drawn order.
 
 Letters: E events, U users, I items, B behaviours.
@@ -76,9 +76,16 @@ def parts_of(dataset: Dataset, board: Board, seed: int) -> NDArray:
         return (log.time >= valid_cut).astype(np.int8) + (log.time >= test_cut)
     if board.split == "leave_last_out":
         return _leave_last(log, targeted(board, log.behaviors)[log.behavior])
-    drawn = _draw(seed, log.user, log.item) if board.split == "random_pairs" else _draw(seed, np.arange(log.n_users))
-    group = np.searchsorted([0.8, 0.9], drawn / 2.0**64, side="right").astype(np.int8)
-    return group if board.split == "random_pairs" else group[log.user]
+    if board.split == "random_pairs":
+        return _groups(_draw(seed, log.user, log.item), 0.8)
+    if board.split == "cold_items":
+        return _groups(_draw(seed, np.arange(log.n_items)), 0.9)[log.item]
+    return _groups(_draw(seed, np.arange(log.n_users)), 0.8)[log.user]
+
+
+def _groups(drawn: NDArray, train: float) -> NDArray:
+    """int8, a part for each drawn number: the share `train`, the rest in halves."""
+    return np.searchsorted([train, (1 + train) / 2], drawn / 2.0**64, side="right").astype(np.int8)
 
 
 def cuts(log: Interactions, board: Board) -> tuple[int, int]:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 CHOICES = {
     "task": ("ranking", "behavior", "rating"),
-    "split": ("global_time", "leave_last_out", "random_pairs", "random_users", "given"),
+    "split": ("global_time", "leave_last_out", "random_pairs", "random_users", "cold_items", "given"),
     "ask": ("window_start", "each_event", "last"),
     "target": ("first", "all_in_window", "next_k"),
     "repeat": ("new", "any"),
     "fit_on": ("train", "train+valid"),
-    "candidates": ("known", "all"),
+    "candidates": ("known", "all", "held_out"),
 }
 FILTERS = ("min_user_events", "min_item_events")
 KINDS = {
@@ -40,7 +40,8 @@ KINDS = {
 class Board:
     """The versioned protocol. Windows are in days. `behaviors` are the targets (empty: all); every event is history.
 
-    `candidates`: known (an event before the cut; targets outside are dropped and counted in the leakage report) or all.
+    `candidates`: known (an event before the cut; targets outside are dropped and counted in the leakage report), all, or
+    held_out: the items of the part asked about.
     `filters`: `min_user_events`, `min_item_events`, fitted on the training part.
     `ordered`: the `next_k` items are asked for in the order in which they come, each with its behaviour.
     """
@@ -95,6 +96,11 @@ class Board:
                 raise RecbenchError(
                     f"board {self.name}: filters may be {', '.join(FILTERS)}; given {name!r}{nearest(str(name), FILTERS)}"
                 )
+        if self.split == "cold_items" and (self.candidates == "known" or "min_item_events" in self.filters):
+            raise RecbenchError(
+                f"board {self.name}: split cold_items asks for items that training never met: set candidates all or held_out, "
+                f"and no filter min_item_events; given {self.candidates}, {self.filters}"
+            )
         if self.task == "rating" and self.target != "all_in_window":
             raise RecbenchError(
                 f"board {self.name}: task rating asks for the value of every target: set target all_in_window; given {self.target}"

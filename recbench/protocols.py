@@ -90,6 +90,13 @@ def later_ratings(name: str, data: str, days: float, **fields: Any) -> Board:
     return time_split(name, data, days, **{"metrics": RATING_METRICS} | fixed | fields)
 
 
+def cold_items(name: str, data: str, **fields: Any) -> Board:
+    """A twentieth of the items, drawn by lot and without a training event, ranked among themselves."""
+    meaning = "Items that nobody has met yet, ranked among themselves: what do content and graph tell, where ids tell nothing?"
+    fixed = {"split": "cold_items", "candidates": "held_out", "fit_on": "train+valid", "meaning": meaning}
+    return _board(name, data, NEXT_METRICS, fixed | fields)
+
+
 def given_split(name: str, data: str, **fields: Any) -> Board:
     """The split that the data set comes with."""
     return _board(name, data, LIST_METRICS, {"split": "given", "fit_on": "train+valid"} | fields)

@@ -75,10 +75,10 @@ def splitmix(seed, *numbers):
     return x
 
 
-def group(drawn):
-    """Eight tenths train, one tenth each validation and test."""
+def group(drawn, train=0.8):
+    """Eight tenths train, or as told; half of the rest each validation and test."""
     share = drawn / 2**64
-    return TRAIN if share < 0.8 else VALID if share < 0.9 else TEST
+    return TRAIN if share < train else VALID if share < (1 + train) / 2 else TEST
 
 
 def split_by_hand(events, searches, board, clock, behaviors, n_users, n_items, seed=0):
@@ -131,6 +131,8 @@ def holdout(which, used, searches, users, items, board, targets, cut, clock):
     """The questions of one part, the candidates, and the distinct (user, item) targets."""
     known = {e.item for e, p in used if p < which}
     candidates = items & known if board.candidates == "known" else items
+    if board.candidates == "held_out":
+        candidates = items & {e.item for e, p in used if p == which}
     asked, pairs = [], set()
     for user in users:
         mine = [(e, p) for e, p in used if e.user == user and p <= which]
@@ -174,6 +176,8 @@ def parts_of(mine, user, board, targets, cut, seed):
         return [group(splitmix(seed, user, e.item)) for e in mine]
     if board.split == "random_users":
         return [group(splitmix(seed, user))] * len(mine)
+    if board.split == "cold_items":
+        return [group(splitmix(seed, e.item), 0.9) for e in mine]
     moments = sorted({e.time for e in mine if e.behavior in targets})
     if len(moments) < 2 or mine[0].time >= moments[-2]:
         return [TRAIN] * len(mine)

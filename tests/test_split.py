@@ -18,7 +18,7 @@ from recbench.split import split
 
 BEHAVIORS = ("buy", "view")
 N_USERS, N_ITEMS = 14, 7
-SPLITS = ("global_time", "leave_last_out", "random_pairs", "random_users", "given")
+SPLITS = ("global_time", "leave_last_out", "random_pairs", "random_users", "cold_items", "given")
 
 
 def shop(events, searches=None, clock="seconds", n_users=N_USERS, n_items=N_ITEMS):
@@ -40,6 +40,9 @@ def shop(events, searches=None, clock="seconds", n_users=N_USERS, n_items=N_ITEM
 
 def window(**changes):
     fields = {"test_window_days": 2, "valid_window_days": 2, "repeat": "any", "candidates": "all"} | changes
+    if fields.get("split") == "cold_items":  # has no known candidates and no minimum of training events
+        filters = {name: least for name, least in fields.get("filters", {}).items() if name != "min_item_events"}
+        fields |= {"candidates": fields["candidates"].replace("known", "held_out"), "filters": filters}
     return Board("shop", "shop", ("ndcg@10",), "ndcg@10", **fields)
 
 
@@ -206,6 +209,24 @@ def test_random_users_fold_in_four_fifths_and_never_cut_a_moment():
     assert set(unordered.queries.items.lengths.tolist()) == {9} and max(unordered.truth.lengths) == 2
 
 
+def test_cold_items_have_no_training_event_and_are_ranked_among_themselves():
+    log = [Event(u, i, (u + i) * DAY) for u in range(4) for i in range(200)]
+    parts = split(shop(log, n_items=200), window(split="cold_items", candidates="held_out", fit_on="train+valid"))
+    learned, refit = (set(part.interactions.item.tolist()) for part in (parts.train, parts.refit))
+    asked = [set(np.flatnonzero(h.queries.candidates).tolist()) for h in (parts.valid, parts.test)]
+    assert [len(learned), *map(len, asked)] == [182, 8, 10]
+    assert learned | asked[0] == refit and refit | asked[1] == set(range(200)) and not refit & asked[1]
+    for holdout, items in zip((parts.valid, parts.test), asked, strict=True):
+        assert answers(holdout) == [sorted(items)] * 4 and not items & set(holdout.queries.items[0].tolist())
+    assert parts.leakage["test_items_unseen_in_train"] == 1 and parts.leakage["targets_outside_candidates"] == 0
+
+
+@pytest.mark.parametrize("wrong", [{"candidates": "known"}, {"filters": {"min_item_events": 2}}])
+def test_cold_items_that_training_must_know_are_refused(wrong):
+    with pytest.raises(RecbenchError, match="cold_items asks for items that training never met: set candidates all or"):
+        Board("shop", "shop", ("ndcg@10",), "ndcg@10", **{"split": "cold_items", "candidates": "all"} | wrong)
+
+
 def test_random_pairs_go_as_a_whole():
     log = [Event(u, i, d * DAY) for u in range(40) for d, i in enumerate((0, 1, 2, 3, 4, 5, 6, 0, 1))]
     parts = split(shop(log, n_users=40), window(split="random_pairs", repeat="new"))
@@ -348,11 +369,12 @@ def random_log(rng, n=40):
 
 
 SEEDS = [seed for seed in range(300) if len({group(splitmix(seed, user)) for user in range(9)}) == 3]  # all parts
+COLD = [seed for seed in range(1500) if len({group(splitmix(seed, item), 0.9) for item in range(N_ITEMS)}) == 3]
 FIELDS = {
     "ask": ("window_start", "each_event", "last"),
     "target": ("first", "all_in_window", "next_k"),
     "repeat": ("new", "any"),
-    "candidates": ("known", "all"),
+    "candidates": ("known", "all", "held_out"),
     "behaviors": ((), ("buy",)),
 }
 
@@ -364,7 +386,7 @@ def test_every_combination_agrees_with_the_plain_splitter(kind):
         clocks = {"global_time": ("seconds",), "leave_last_out": ("seconds", "order")}.get(
             kind, ("seconds", "order", "none") if values[0] == "window_start" else ("seconds", "order")
         )
-        for seed in SEEDS:
+        for seed in COLD if kind == "cold_items" else SEEDS:
             events, searches = random_log(rng)
             filters = ({}, {}, {"min_item_events": 3, "min_user_events": 2})[rng.integers(3)]
             fit_on = ("train", "train+valid")[rng.integers(2)]
@@ -418,8 +440,10 @@ def test_steps_and_their_behaviors_agree_with_the_plain_splitter(kind):
         rng = np.random.default_rng(number)
         events, searches = random_log(rng, 150)  # many, so that items come again inside a window
         board = window(ask=ask, repeat=repeat, candidates=candidates, next_k=int(rng.integers(2, 5)), **ordered)
-        found += same(shop(events, searches), events, searches, board, SEEDS[number])
-    assert found > 6, f"{kind}: only {found} of 12 logs could be split"
+        found += same(
+            shop(events, searches), events, searches, board, (COLD if kind == "cold_items" else SEEDS)[number]
+        )
+    assert found > 9, f"{kind}: only {found} of 18 logs could be split"
 
 
 # Laws

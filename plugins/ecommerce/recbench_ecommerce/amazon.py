@@ -10,7 +10,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
-from recbench.protocols import leave_last_out, published
+from recbench.protocols import cold_items, leave_last_out, published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,11 @@ class AmazonBeauty(_OrderFile):
         ),
         SourceFile(NAMES, "81f4c85490088594bc3bb3a9e8760bfee46c53767cf2cf015edc6a5a7e17e19f", optional=True),
     )
-    boards = (leave_last_out("amazon-beauty", "amazon-beauty"), published("amazon-beauty-published", "amazon-beauty"))
+    boards = (
+        leave_last_out("amazon-beauty", "amazon-beauty"),
+        published("amazon-beauty-published", "amazon-beauty"),
+        cold_items("amazon-beauty-cold", "amazon-beauty"),
+    )
 
 
 class AmazonSports(_OrderFile):

@@ -13,7 +13,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
-from recbench.protocols import time_split
+from recbench.protocols import cold_items, time_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,7 @@ class AmazonGrocery(DatasetSource):
             90,
             meaning="Which groceries new to the user will it review in the next three months?",
         ),
+        cold_items("amazon-grocery-cold", "amazon-grocery"),
     )
 
     def load(self) -> Dataset:

@@ -10,7 +10,7 @@ from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
-from recbench.protocols import NEXT_METRICS, leave_last_out, next_five, ratings, time_split
+from recbench.protocols import NEXT_METRICS, cold_items, leave_last_out, next_five, ratings, time_split
 
 TERMS = "research use with acknowledgement; no redistribution without permission, no commercial use (GroupLens)"
 CITATION = "Harper and Konstan, The MovieLens Datasets, TiiS 2015"
@@ -89,6 +89,7 @@ class MovieLens100k(DatasetSource):
             meaning="Which five films will a user rate next, in which order, and which of them be liked?",
         ),
         ratings("video-rating", "ml-100k"),
+        cold_items("video-cold", "ml-100k", ask="each_event", target="first"),
     )
 
     def load(self) -> Dataset:
