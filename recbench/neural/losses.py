@@ -32,7 +32,11 @@ GROUP = 8
 def loss_of(asked: Asked, network: Network, params: LossParams, share_I: Tensor | None) -> Tensor:
     """The mean loss of the positions, by the rule `params.loss` names. `share_I`: the items' shares of the targets."""
     states_PD, target_P = precise(asked.states_PD) / params.temperature, asked.target_P
-    loss = LOSSES[chosen(params, network)](states_PD, target_P, network, params, share_I) if len(target_P) else states_PD.sum()
+    loss = (
+        LOSSES[chosen(params, network)](states_PD, target_P, network, params, share_I)
+        if len(target_P)
+        else states_PD.sum()
+    )
     return loss if asked.extra is None else loss + asked.extra
 
 

@@ -133,9 +133,7 @@ class Watch(pl.Callback):
             return self.context.rate_falls
         return falls([headline for _, headline, _ in self.curve], self.model.params.plateau_patience)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches = batch_idx + 1
         pl_module.take_in(trainer.global_step)
         shares, reasons = zip(*self.context.team.gather((float(outputs["loss"]), self.reason)), strict=True)

@@ -1,0 +1,46 @@
+"""Users as means of their items, compared by cosine; the network is imported when it is first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recbench.model import Traits
+from recbench.params import param
+from recbench_collaborative.collaborative import Collaborative, RowParams
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+    from recbench.neural.network import Network
+
+
+@dataclass(frozen=True)
+class SimpleXParams(RowParams):
+    """Width and loss, beside the parameters of the training."""
+
+    dim: int = param(64, "Width of users and items.", low=1, high=1024, log=True, tune=True)
+    margin: float = param(0.4, "Cosine up to which a negative costs nothing.", low=-1.0, high=1.0, tune=True)
+    negative_weight: float = param(
+        150.0, "Weight of the mean over negatives against the positive.", low=1.0, high=10_000.0, log=True, tune=True
+    )
+    negatives: int = param(512, "Items drawn for each user, negatives of all its items.", low=1, high=65_536)
+    own_share: float = param(0.5, "Share of the user's own vector against the mean of its items.", low=0.0, high=1.0)
+    dropout: float = param(0.0, "Share of a user's items that are hidden in training.", low=0.0, high=0.9)
+    weight_decay: float = param(0.03, "Decay of weight matrices.", low=1e-4, high=1.0, log=True)
+
+
+class SimpleX(Collaborative):
+    """Cosine contrastive loss on a user's own vector and the mean of its items (SimpleX, Mao et al., CIKM 2021, arXiv
+    2109.12613).
+    """
+
+    Params = SimpleXParams
+    traits = Traits(trained=True, stochastic=True)
+    small = {"dim": 32, "epochs": 20, "batch_size": 32, "learning_rate": 1e-2, "negatives": 10}
+
+    def network(self, train: Dataset) -> Network:
+        from recbench_collaborative.factor_network import known_users
+        from recbench_collaborative.simplex_network import Cosine
+
+        known_U = known_users(self, train)
+        return Cosine(train.n_items, known_U, self.params)
