@@ -60,7 +60,8 @@ class VariationalAutoencoder(Autoencoder):
         return torch.tanh(self.decode(self.latent(rows)[0]))
 
     def loss(self, batch: Rows, params: MultVAEParams, share_I: Tensor | None) -> tuple[Tensor, int]:
-        """The mean over users of the likelihood of all their items and of the weighted divergence, and the users' number."""
+        """The mean over users of the likelihood of all their items and of the weighted divergence, and the users'
+        number."""
         mean_BZ, log_var_BZ = self.latent(batch)
         drawn_BZ = mean_BZ + (log_var_BZ / 2).exp() * torch.randn_like(mean_BZ)
         states_BH, n_users = torch.tanh(self.decode(drawn_BZ)), max(1, len(batch.user_B))

@@ -23,7 +23,7 @@ class AutoRecParams(RowParams):
         0.5, "Share of a user's items that are hidden from the encoder in training.", low=0.0, high=0.9, tune=True
     )
     weight_decay: float = param(
-        0.03, "Decay of weight matrices; biases keep theirs.", low=1e-4, high=1.0, log=True, tune=True
+        0.2, "Decay of weight matrices; biases keep theirs.", low=1e-4, high=1.0, log=True, tune=True
     )
 
 
@@ -39,11 +39,12 @@ class MultVAEParams(AutoRecParams):
 
 
 class AutoRec(Collaborative):
-    """One hidden layer between a user's items and all items (AutoRec, Sedhain et al., WWW 2015, doi 10.1145/2740908.2742726).
+    """One hidden layer between a user's items and all items (AutoRec, Sedhain et al., WWW 2015, doi
+    10.1145/2740908.2742726).
 
     Changed from the paper, which fits ratings: what is fitted is which items a user met, by their multinomial
-    likelihood; of these some are hidden from the encoder. The hidden layer is a sigmoid of the row of length 1. New users are
-    answered by their history alone; an empty one gives what the biases say.
+    likelihood; of these some are hidden from the encoder. The hidden layer is a sigmoid of the row of length 1. New
+    users are answered by their history alone; an empty one gives what the biases say.
     """
 
     Params = AutoRecParams
@@ -60,10 +61,10 @@ class MultVAE(Collaborative):
     """Variational autoencoder with multinomial likelihood (Mult-VAE, Liang et al., WWW 2018, arXiv 1802.05814).
 
     Items of a user, scaled to length 1 and some hidden -> tanh -> a normal latent variable -> tanh -> softmax over all
-    items; answers take the mean of the latent variable. The loss of a user is -sum_i x_ui log softmax(z_u)_i plus `kl` times
-    the divergence of the latent variable from N(0, 1), whose weight rises with the steps. Changed from the paper: the bias
-    of an item starts at the log of its popularity, weights decay, their running average answers, and layers are narrower. New
-    users are answered by their history alone; an empty one gives what the biases say.
+    items; answers take the mean of the latent variable. The loss of a user is -sum_i x_ui log softmax(z_u)_i plus `kl`
+    times the divergence of the latent variable from N(0, 1), whose weight rises with the steps. Changed from the paper:
+    the bias of an item starts at the log of its popularity, weights decay, their running average answers, and layers
+    are narrower. New users are answered by their history alone; an empty one gives what the biases say.
     """
 
     Params = MultVAEParams

@@ -33,8 +33,8 @@ def known_users(model: TorchRecommender, train: Any) -> Tensor:
 
 
 class Features(nn.Module):
-    """What the facts of items add to their vectors, read and compared. The facts are saved with the weights; `facts`: None
-    where they are still to be loaded."""
+    """What the facts of items add to their vectors, read and compared. The facts are saved with the weights;
+    `facts`: None where they are still to be loaded."""
 
     start_I: Tensor
     fact_F: Tensor
@@ -76,7 +76,8 @@ class Friends(nn.Module):
 
 
 class Factors(RowNetwork):
-    """state = user's own vector + sum of what is read of its items / root of their number; compared with the items' vectors."""
+    """state = user's own vector + sum of what is read of its items / root of their number; compared with the items'
+    vectors."""
 
     def __init__(
         self,

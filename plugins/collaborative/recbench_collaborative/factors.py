@@ -25,7 +25,7 @@ class FactorParams(RowParams):
     dropout: float = param(
         0.5, "Share of a user's items that are hidden from its vector in training.", low=0.0, high=0.9, tune=True
     )
-    weight_decay: float = param(0.03, "Decay of the vectors.", low=1e-4, high=1.0, log=True, tune=True)
+    weight_decay: float = param(0.2, "Decay of the vectors.", low=1e-4, high=1.0, log=True, tune=True)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class TrustMFParams(FactorParams):
     """Factors with friends."""
 
     use_graph: bool = param(True, "Friends pull at each other's vectors; false: the same model without.")
-    pull: float = param(0.1, "Weight of the distance to friends.", low=1e-4, high=100.0, log=True, tune=True)
+    pull: float = param(1.0, "Weight of the distance to friends.", low=1e-4, high=100.0, log=True, tune=True)
 
 
 class KGAttributes(Collaborative):
@@ -48,9 +48,9 @@ class KGAttributes(Collaborative):
 
     A user is the sum of the vectors read for its items, divided by the root of their number (the asymmetric factors of
     Paterek, KDD Cup 2007, which are FISM's, Kabbur et al., KDD 2013), some of them hidden in training. An item's
-    vectors, read and compared, are its own and the sum of its facts', divided by the root of their number; a fact is a relation
-    with the entity at its other end. `use_graph=false` is the same model without facts. New users and items without an
-    event are answered by histories and facts alone.
+    vectors, read and compared, are its own and the sum of its facts', divided by the root of their number; a fact is a
+    relation with the entity at its other end. `use_graph=false` is the same model without facts. New users and items
+    without an event are answered by histories and facts alone.
     """
 
     Params = KGAttributesParams
@@ -73,11 +73,11 @@ class KGAttributes(Collaborative):
 class TrustMF(Collaborative):
     """Matrix factors in which friends pull at each other (SoReg, Ma et al., WSDM 2011, doi 10.1145/1935826.1935877).
 
-    A user is its own vector plus what its items say, as in SVD++ (Koren, KDD 2008): their sum, divided by the root of their
-    number. The loss is the softmax over all items plus `pull` / 2 times the mean over users of the mean over friends of
-    |p_u - p_f|^2, by users' own vectors: the individual-based term of the paper, all friends being alike. Trust counts in
-    both directions. A user without an event in training has no vector but what friends pull it to; where there are none
-    either, its history alone answers.
+    A user is its own vector plus what its items say, as in SVD++ (Koren, KDD 2008): their sum, divided by the root of
+    their number. The loss is the softmax over all items plus `pull` / 2 times the mean over users of the mean over
+    friends of |p_u - p_f|^2, by users' own vectors: the individual-based term of the paper, all friends being alike.
+    Trust counts in both directions. A user without an event in training has no vector but what friends pull it to;
+    where there are none either, its history alone answers.
     """
 
     Params = TrustMFParams

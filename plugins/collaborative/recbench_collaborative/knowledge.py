@@ -62,8 +62,8 @@ def triples_of(train: Dataset) -> Triples:
 
 
 def facts_of(train: Dataset) -> Facts:
-    """What the graph says of each item, as a head (relation, tail) or as a tail (head, relation); what it says of one item
-    alone tells no more than the item's number does, and is left out."""
+    """What the graph says of each item, as a head (relation, tail) or as a tail (head, relation); what it says of
+    one item alone tells no more than the item's number does, and is left out."""
     graph, n = triples_of(train), train.n_items
     as_head, as_tail = graph.head < n, graph.tail < n
     item = np.r_[graph.head[as_head], graph.tail[as_tail]]

@@ -45,7 +45,8 @@ class Spread(torch.autograd.Function):
 
 
 class Propagation(RowNetwork):
-    """The graph is saved with the weights. `edges`: as `edges_of` gives them; None where they are still to be loaded."""
+    """The graph is saved with the weights. `edges`: as `edges_of` gives them; None where they are still to be
+    loaded."""
 
     start_N: Tensor
     other_E: Tensor
@@ -83,8 +84,8 @@ class Propagation(RowNetwork):
         return torch.where(counts_N > 0, counts_N.clamp(min=1).rsqrt(), 0.0)
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """(I, D) the propagated vectors of items, and (I, D) what an item adds to the vector of a user with n items, times
-        the root of n. Both are computed once for a step, and once while nothing is learned."""
+        """(I, D) the propagated vectors of items, and (I, D) what an item adds to the vector of a user with n items,
+        times the root of n. Both are computed once for a step, and once while nothing is learned."""
         if self.kept is not None:
             return self.kept
         scale_N, n = self.scale_N(), self.n_users

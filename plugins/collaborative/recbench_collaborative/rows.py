@@ -102,8 +102,8 @@ class RowNetwork(Network):
 def row_loss(states_BD: Tensor, rows: Rows, network: Network, params: RowParams, share_I: Tensor | None) -> Tensor:
     """The mean over pairs of the loss that `params` names; all items of a user are the targets of its one state.
 
-    softmax is the multinomial likelihood of the rows, -sum_i x_ui log softmax(z_u)_i (arXiv 1802.05814): the logits of a user
-    are computed once, however many items it has.
+    softmax is the multinomial likelihood of the rows, -sum_i x_ui log softmax(z_u)_i (arXiv 1802.05814): the logits of
+    a user are computed once, however many items it has.
     """
     if chosen(params, network) != "softmax" or params.label_smoothing or not len(rows.item_P):
         return loss_of(Asked(states_BD[rows.row_P], rows.item_P), network, params, share_I)
@@ -125,8 +125,8 @@ def bag(table_ND: Tensor, row_P: Tensor, start_B: Tensor, weight_P: Tensor) -> T
 
 
 def read_bag(table_ID: Tensor, rows: Rows, dropout: float = 0.0) -> Tensor:
-    """(B, D) the sum of the vectors of a user's items, divided by the root of their number, some dropped in training: what
-    a linear layer makes of the row of length 1 (arXiv 1802.05814)."""
+    """(B, D) the sum of the vectors of a user's items, divided by the root of their number, some dropped in
+    training: what a linear layer makes of the row of length 1 (arXiv 1802.05814)."""
     weight_P = rows.counts_B.to(table_ID.dtype).rsqrt()[rows.row_P]
     return bag(table_ID, rows.item_P, rows.start_B, F.dropout(weight_P, dropout) if dropout else weight_P)
 

