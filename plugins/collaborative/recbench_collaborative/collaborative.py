@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recbench.neural.choices import LOSSES, LossParams
+from recbench.neural.choices import LOSSES, FitParams, LossParams
 from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
 
@@ -24,8 +24,8 @@ QUERIES = 1 << 10  # histories read at once
 
 
 @dataclass(frozen=True)
-class RowParams(LossParams):
-    """Parameters of models that learn from a user's items at once."""
+class UserParams(FitParams):
+    """How models fit that learn from a user's items at once."""
 
     epochs: int = param(200, "Most passes over the users.", low=1, high=10_000)
     batch_size: int = param(256, "Users in a batch, each with all its items.", low=1, high=65_536)
@@ -34,6 +34,12 @@ class RowParams(LossParams):
     averaging: float = param(
         0.98, "Decay of the running average of the weights, which is what answers; 0: none.", low=0.0, high=0.99999
     )
+
+
+@dataclass(frozen=True)
+class RowParams(UserParams, LossParams):
+    """The same with a loss by name."""
+
     loss: str = param(
         "softmax",
         "softmax over all items, once for all items of a user; sampled softmax, gBCE, BCE or BPR, for each of them.",
