@@ -16,7 +16,7 @@ from recbench import params, registry
 from recbench.entry import write_atomically
 
 DOCS = Path(__file__).parent
-OURS = ("recbench-classic", "recbench-sequential")
+OURS = ("recbench-classic", "recbench-collaborative", "recbench-sequential")
 
 
 def cards() -> dict[str, str]:

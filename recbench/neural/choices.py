@@ -18,8 +18,8 @@ SMALL_CATALOGUE = 20_000  # items up to which loss=auto means the full softmax
 
 
 @dataclass(frozen=True)
-class TrainParams(Params):
-    """Parameters every model trained by `TorchRecommender` has."""
+class FitParams(Params):
+    """How weights are fitted: parameters every model trained by `TorchRecommender` has."""
 
     epochs: int = param(100, "Most passes over the training part.", low=1, high=10_000)
     batch_size: int = param(128, "Windows of history in a batch.", low=1, high=65_536)
@@ -42,6 +42,20 @@ class TrainParams(Params):
     )
     clip: float = param(1.0, "Largest norm of the gradient; 0 never clips.", low=0.0, high=1000.0)
     patience: int = param(5, "Epochs without a better headline before training stops.", low=1, high=10_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schedule == "plateau" and self.plateau_patience >= self.patience:
+            raise RecbenchError(
+                f"{type(self).__name__}: plateau_patience={self.plateau_patience} never acts, training stops after "
+                f"patience={self.patience} such epochs; lower plateau_patience or raise patience"
+            )
+
+
+@dataclass(frozen=True)
+class LossParams(FitParams):
+    """How far a target may stand behind other items: parameters of every model whose loss is one of `losses`."""
+
     loss: str = param(
         "auto",
         f"softmax over all items, sampled softmax, gBCE, BCE or BPR; auto: softmax up to {SMALL_CATALOGUE} items, "
@@ -65,6 +79,25 @@ class TrainParams(Params):
     label_smoothing: float = param(
         0.0, "Share of the target spread over all items, in the losses softmax and sampled.", low=0.0, high=0.9
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing and self.loss not in ("auto", "softmax", "sampled"):
+            raise RecbenchError(
+                f"{type(self).__name__}: label_smoothing={self.label_smoothing:g} has no meaning with loss={self.loss}; "
+                "use loss=softmax or sampled, or label_smoothing=0"
+            )
+        if self.sampling == "in-batch":
+            raise RecbenchError(
+                f"{type(self).__name__}: sampling=in-batch is refused: without uniform negatives most of the catalogue "
+                "is never pushed down and the model collapses (ML-20M, HR@10 .0190 instead of .5354); use sampling=mixed"
+            )
+
+
+@dataclass(frozen=True)
+class TrainParams(LossParams):
+    """What windows of histories a model learns from, beside its loss and its fitting."""
+
     targets: str = param(
         "auto",
         "Events that count in the loss: all, or a user's first with an item; auto: new on boards of new items.",
@@ -94,21 +127,3 @@ class TrainParams(Params):
         "differ, for then one number may stand for two items.",
         choices=INIT_ITEMS,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label_smoothing and self.loss not in ("auto", "softmax", "sampled"):
-            raise RecbenchError(
-                f"{type(self).__name__}: label_smoothing={self.label_smoothing:g} has no meaning with loss={self.loss}; "
-                "use loss=softmax or sampled, or label_smoothing=0"
-            )
-        if self.schedule == "plateau" and self.plateau_patience >= self.patience:
-            raise RecbenchError(
-                f"{type(self).__name__}: plateau_patience={self.plateau_patience} never acts, training stops after "
-                f"patience={self.patience} such epochs; lower plateau_patience or raise patience"
-            )
-        if self.sampling == "in-batch":
-            raise RecbenchError(
-                f"{type(self).__name__}: sampling=in-batch is refused: without uniform negatives most of the catalogue "
-                "is never pushed down and the model collapses (ML-20M, HR@10 .0190 instead of .5354); use sampling=mixed"
-            )

@@ -5,13 +5,17 @@ Letters: B batch, L length, D width, R states, two of each history.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from recbench.neural.augment import between, cropped, hidden, reordered
 from recbench.neural.batches import Batch
 from recbench.neural.choices import TrainParams
-from recbench.neural.network import Network
+
+if TYPE_CHECKING:
+    from recbench.neural.network import Network
 
 CROP, MASK, REORDER = range(3)
 KEPT, HIDDEN, SHUFFLED = 0.6, 0.3, 0.6  # shares of a history that the three leave, hide and shuffle

@@ -29,10 +29,17 @@ OwnRule = Callable[[Tensor, Tensor], Tensor]  # logits of targets (P,) and of th
 Rule = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
 
 
-def mean_loss(rule: Rule, states_PD: Tensor, vectors_ID: Tensor, bias_I: Tensor | None, positive_P: Tensor) -> Tensor:
-    """The mean loss of positions of which each is compared with all items; `positive_P`: the logits of the targets.
-    Under bfloat16 autocast products are in it, sums never."""
-    return _Shared.apply(rule, states_PD, vectors_ID, bias_I, positive_P)  # type: ignore[return-value]
+def mean_loss(
+    rule: Rule,
+    states_PD: Tensor,
+    vectors_ID: Tensor,
+    bias_I: Tensor | None,
+    positive_P: Tensor,
+    weight_P: Tensor | None = None,
+) -> Tensor:
+    """The mean loss of positions of which each is compared with all items, times its weight where there are weights;
+    `positive_P`: the logits of the targets. Under bfloat16 autocast products are in it, sums never."""
+    return _Shared.apply(rule, states_PD, vectors_ID, bias_I, positive_P, weight_P)  # type: ignore[return-value]
 
 
 def mean_group_loss(
@@ -83,7 +90,13 @@ class _Fused(torch.autograd.Function):
 class _Shared(_Fused):
     @staticmethod
     def forward(
-        ctx: Any, rule: Rule, states_PD: Tensor, vectors_ID: Tensor, bias_I: Tensor | None, positive_P: Tensor
+        ctx: Any,
+        rule: Rule,
+        states_PD: Tensor,
+        vectors_ID: Tensor,
+        bias_I: Tensor | None,
+        positive_P: Tensor,
+        weight_P: Tensor | None,
     ) -> Tensor:
         grad_PD, grad_ID, grad_P = (torch.zeros_like(x) for x in (states_PD, vectors_ID, positive_P))
         grad_I = None if bias_I is None else torch.zeros_like(bias_I)
@@ -98,11 +111,15 @@ class _Shared(_Fused):
                 part_PD = states_PD[part]
                 logits_PI = products(part_PD.to(kind), table_ID, plus_I, buffer_PI[: len(part_PD)])
                 loss_P[part], factor_P, grad_P[part] = rule(logits_PI, positive_P[part], bounded)
+                if weight_P is not None:
+                    factor_P = factor_P * weight_P[part]
                 grad_PD[part] = torch.mm(logits_PI, table_ID) * factor_P[:, None]
                 add_product(grad_ID, logits_PI.T, part_PD * factor_P[:, None])
                 if grad_I is not None:
                     add_product(grad_I[:, None], logits_PI.T, factor_P[:, None])
-        ctx.save_for_backward(None, grad_PD, grad_ID, grad_I, grad_P)
+        if weight_P is not None:
+            loss_P, grad_P = loss_P * weight_P, grad_P * weight_P
+        ctx.save_for_backward(None, grad_PD, grad_ID, grad_I, grad_P, None)
         ctx.n_positions = len(states_PD)
         return loss_P.mean()
 

@@ -11,32 +11,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from recbench.errors import RecbenchError
-from recbench.neural.choices import SMALL_CATALOGUE, TrainParams
+from recbench.neural.choices import SMALL_CATALOGUE, LossParams
 from recbench.neural.fused import OwnRule, mean_group_loss, mean_loss, mean_own_loss, softmax_rule
-from recbench.neural.network import Asked, Network
+
+if TYPE_CHECKING:
+    from recbench.neural.network import Asked, Network
 
 # Neighbouring positions that share negatives. A batch that shares them pushes few items down, hard, and learns at a third
 # of the pace; each position with its own learns as these do, an epoch costs five times as much (Beauty, 256 negatives).
 GROUP = 8
 
 
-def loss_of(asked: Asked, network: Network, params: TrainParams, share_I: Tensor | None) -> Tensor:
+def loss_of(asked: Asked, network: Network, params: LossParams, share_I: Tensor | None) -> Tensor:
     """The mean loss of the positions, by the rule `params.loss` names. `share_I`: the items' shares of the targets."""
     states_PD, target_P = precise(asked.states_PD) / params.temperature, asked.target_P
-    name = params.loss
-    if name == "auto":
-        name = "softmax" if network.items.num_embeddings <= SMALL_CATALOGUE else "sampled"
-    loss = LOSSES[name](states_PD, target_P, network, params, share_I) if len(target_P) else states_PD.sum()
+    loss = (
+        LOSSES[chosen(params, network)](states_PD, target_P, network, params, share_I)
+        if len(target_P)
+        else states_PD.sum()
+    )
     return loss if asked.extra is None else loss + asked.extra
 
 
-def popular_bias(n_items: int, params: TrainParams, share_I: Tensor | None = None) -> Tensor:
+def chosen(params: LossParams, network: Network) -> str:
+    """The name of the loss, where `params.loss` leaves it open by the size of the catalogue."""
+    if params.loss != "auto":
+        return params.loss
+    return "softmax" if network.items.num_embeddings <= SMALL_CATALOGUE else "sampled"
+
+
+def popular_bias(n_items: int, params: LossParams, share_I: Tensor | None = None) -> Tensor:
     """(I,) the item bias at which an untrained network, whose vectors say nothing yet, has the least loss: it ranks by the
     items' shares of the targets. Softmax and BPR leave open on which level; in BCE and gBCE an item's odds are its chance
     as a target, times the weight of that, over its chance as a negative. From far off, all logits would travel first.
@@ -50,7 +61,7 @@ def popular_bias(n_items: int, params: TrainParams, share_I: Tensor | None = Non
     return odds_I.log() * params.temperature
 
 
-def sampling_rate(params: TrainParams, n_items: int) -> float:
+def sampling_rate(params: LossParams, n_items: int) -> float:
     """How often an item that is not the target is expected among a position's own negatives."""
     return params.negatives / max(1, n_items - 1)
 
@@ -61,14 +72,14 @@ def precise(values: Tensor) -> Tensor:
 
 
 def _softmax(
-    states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None
+    states_PD: Tensor, target_P: Tensor, network: Network, params: LossParams, share_I: Tensor | None
 ) -> Tensor:
     bias_I = None if network.item_bias is None else network.item_bias / params.temperature
     return full_softmax(states_PD, target_P, precise(network.compared()), bias_I, params.label_smoothing)
 
 
 def _sampled(
-    states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None
+    states_PD: Tensor, target_P: Tensor, network: Network, params: LossParams, share_I: Tensor | None
 ) -> Tensor:
     """Cross-entropy of the target against negatives, each of which stands for 1 / count items: the expectation of their
     sum of exponentials is the full one. That is the logQ correction (Bengio and Senecal 2008,
@@ -90,7 +101,7 @@ def _sampled(
     return smoothed(loss, states_PD, vectors_ND, bias_N, positive_P, weight_N, params.label_smoothing)
 
 
-def _gbce(states_PD: Tensor, target_P: Tensor, network: Network, params: TrainParams, share_I: Tensor | None) -> Tensor:
+def _gbce(states_PD: Tensor, target_P: Tensor, network: Network, params: LossParams, share_I: Tensor | None) -> Tensor:
     beta = gbce_beta(sampling_rate(params, network.items.num_embeddings), params.gbce_t)
     rule = partial(gbce, beta=beta)
     return _own(rule, states_PD, target_P, network, params, share_I)
@@ -101,7 +112,7 @@ def _own(
     states_PD: Tensor,
     target_P: Tensor,
     network: Network,
-    params: TrainParams,
+    params: LossParams,
     share_I: Tensor | None,
 ) -> Tensor:
     n_items = network.items.num_embeddings
@@ -112,7 +123,7 @@ def _own(
     return mean_own_loss(rule, states_PD, vectors_ND, bias_N, place_PM)
 
 
-def rows_of(network: Network, params: TrainParams, *items: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+def rows_of(network: Network, params: LossParams, *items: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
     """The vectors (N, D) and biases (N,) of the items that occur, and where in them each is. Of many, all are read: that
     costs less than to find those that occur."""
     item_N, places = None, items

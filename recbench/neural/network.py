@@ -5,12 +5,15 @@ Letters: B batch, L length, D width, I items, N chosen items, P positions that c
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recbench.neural.augment import augmented
 from recbench.neural.batches import Batch
+from recbench.neural.contrast import contrast
+from recbench.neural.losses import loss_of
 
 
 class Asked(NamedTuple):
@@ -22,7 +25,8 @@ class Asked(NamedTuple):
 
 
 class Network(nn.Module):
-    """Base of the networks: `encode` is theirs, the rest has a default.
+    """Base of the networks: `encode` is theirs, the rest has a default; one that learns from other batches than windows
+    has a `loss` instead.
 
     `reads`: the fields of a `Batch` beyond items that `encode` looks at; others are left out of the batches.
     `compiles`: the methods on the road of training that `trainer.compile` compiles.
@@ -36,6 +40,15 @@ class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_parameter("item_bias", None)
+
+    def loss(self, batch: Any, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The loss of a training batch, and how many targets, or what else, it is the mean over: shares of a batch are
+        weighted by that. Here: of the targets of windows, by the rules that `TrainParams` names."""
+        asked = self.asked(augmented(batch, params))
+        loss = loss_of(asked, self, params, share_I)
+        if params.ssl != "none":
+            loss = loss + params.ssl_weight * contrast(self, batch, params)
+        return loss, len(asked.target_P)
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, L, D): position p knows the start token and the p events before it, and no more."""

@@ -10,13 +10,13 @@ from functools import partial
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
-from recbench.neural.choices import TrainParams
+from recbench.neural.choices import FitParams
 
 MOMENTUM = 0.9  # of sgd, after Nesterov: without it embeddings of rare items hardly move
 RULES = {"adamw": AdamW, "adam": Adam, "adagrad": Adagrad, "sgd": partial(SGD, momentum=MOMENTUM, nesterov=True)}
 
 
-def optimizer(network: nn.Module, params: TrainParams, fused: bool = True) -> Optimizer:
+def optimizer(network: nn.Module, params: FitParams, fused: bool = True) -> Optimizer:
     """The optimizer of the network's weights. Only matrices decay: biases and the gains of norms have no scale to lose.
 
     `fused`: the whole update in one pass over the weights, where the rule has that on the network's device.
@@ -30,7 +30,7 @@ def optimizer(network: nn.Module, params: TrainParams, fused: bool = True) -> Op
     return RULES[params.optimizer]([g for g in groups if g["params"]], lr=params.learning_rate, fused=fused)
 
 
-def share_of_rate(params: TrainParams, step: int, n_steps: int, n_falls: int = 0) -> float:
+def share_of_rate(params: FitParams, step: int, n_steps: int, n_falls: int = 0) -> float:
     """The part of `learning_rate` that holds at a step, counted from 0.
 
     `n_steps`: of `params.epochs` epochs, where cosine ends; `n_falls`: how often plateau has halved the rate so far.

@@ -22,6 +22,7 @@ from recbench.neural.choices import TrainParams
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.utils.data import DataLoader
 
     from recbench.dataset import Dataset
     from recbench.neural.network import Network
@@ -30,7 +31,10 @@ POSITIONS = 1 << 13  # of histories encoded at once: what is made of more falls 
 
 
 class TorchRecommender(Recommender):
-    """A subclass names its `Params` (a `TrainParams`), its `traits`, and builds its network; the rest is done here.
+    """A subclass names its `Params`, its `traits`, and builds its network; the rest is done here.
+
+    A model of histories as sequences has `TrainParams`; one that learns from other batches has `FitParams` or
+    `LossParams`, makes its own `batches` and `states`, and its network its own `loss`.
 
     After `fit`: `chosen_epochs` (the best epoch, from 1; the last where nothing evaluates; 0 where not one epoch was
     completed), `stopped_by` (epochs, patience, max_minutes or interrupted) and `curve`, [epoch, headline, loss] rows.
@@ -64,12 +68,23 @@ class TorchRecommender(Recommender):
         torch.manual_seed(context.seed)
         self.n_items, self.item_ids, self.facts = train.n_items, train.item_ids, {}
         self.net = self.network(train)
-        if self.params.init_from:
+        if isinstance(self.params, TrainParams) and self.params.init_from:
             selected = context.evaluate is not None
             past = context.past_run(self.params.init_from, selected)
             begin_with(past, selected, self.net, self.item_ids, self.params)
         self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
         train_network(self, train, context)
+
+    def batches(self, train: Dataset, context: Context) -> DataLoader:
+        """The training batches, here of windows of histories. The sampler yields rows of the data, of each batch this
+        process's share: in an order that seed and epoch (`set_epoch`) fix, and once without its first `skip` batches."""
+        from recbench.neural.batches import Windows, loader
+
+        params = self.params
+        new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
+        since, reads = self.targets_since(train), self.net.reads
+        windows = Windows(train.interactions, params.max_length, new_only, since, reads)
+        return loader(windows, params.batch_size, context.seed, context.team)
 
     def targets_since(self, train: Dataset) -> int | None:
         """The moment from which events are targets; None where all are: a shop's demand drifts, its histories do not."""

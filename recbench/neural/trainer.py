@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
 from recbench.errors import RecbenchError, one_line
-from recbench.neural.choices import TrainParams
+from recbench.neural.choices import FitParams
 from recbench.neural.network import Network
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Bar(RichProgressBar):
         return f"{self.stage}: epoch {current_epoch + 1} of at most {self.trainer.max_epochs}"
 
 
-def trainer(watch: Watch, context: Context, params: TrainParams, epochs: int) -> pl.Trainer:
+def trainer(watch: Watch, context: Context, params: FitParams, epochs: int) -> pl.Trainer:
     """A lean Trainer: no logger, no validation loop, no checkpoints but `Watch`'s."""
     bar = [Bar("select" if context.evaluate else "refit")] if context.progress and sys.stdout.isatty() else []
     return pl.Trainer(

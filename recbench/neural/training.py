@@ -21,11 +21,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recbench.errors import RecbenchError
-from recbench.neural.augment import augmented
-from recbench.neural.batches import Batch, Windows, loader
-from recbench.neural.choices import TrainParams
-from recbench.neural.contrast import contrast
-from recbench.neural.losses import loss_of
+from recbench.neural.choices import FitParams
 from recbench.neural.network import Network
 from recbench.neural.optim import falls, optimizer, share_of_rate
 from recbench.neural.team import add_up_gradients, take_buffers_of_the_first
@@ -45,11 +41,11 @@ class Halt(Exception):
 
 
 class Steps(pl.LightningModule):
-    """One optimisation step: the loss over the positions that count, and the running average of the weights."""
+    """One optimisation step: the network's loss, and the running average of the weights."""
 
     share_I: Tensor | None
 
-    def __init__(self, network: Network, params: TrainParams, share_I: Tensor | None, n_steps: int, team: Team) -> None:
+    def __init__(self, network: Network, params: FitParams, share_I: Tensor | None, n_steps: int, team: Team) -> None:
         super().__init__()
         self.network, self.params, self.n_steps, self.team = network, params, n_steps, team
         self.register_buffer("share_I", share_I, persistent=False)
@@ -73,15 +69,11 @@ class Steps(pl.LightningModule):
             for mean, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 mean.copy_(now)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        asked = self.network.asked(augmented(batch, self.params))
-        loss = loss_of(asked, self.network, self.params, self.share_I)
-        if self.params.ssl != "none":
-            loss = loss + self.params.ssl_weight * contrast(self.network, batch, self.params)
+    def training_step(self, batch: Any, _: int) -> Tensor:
+        loss, n_targets = self.network.loss(batch, self.params, self.share_I)
         if self.team.size == 1:
             return loss
-        n_positions = len(asked.target_P)
-        return loss * n_positions / max(1, sum(self.team.gather(n_positions)))  # adds up to the mean over all of them
+        return loss * n_targets / max(1, sum(self.team.gather(n_targets)))  # adds up to the mean over all of them
 
     def on_after_backward(self) -> None:
         if self.team.size > 1:
@@ -126,8 +118,8 @@ class Watch(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         trainer.should_stop = self.patience_is_over
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        own = self.context.team.number * 10**12  # each process draws for its own windows
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        own = self.context.team.number * 10**12  # each process draws for its own share
         torch.manual_seed((self.context.seed * 10**6 + trainer.global_step + own) % 2**63)
         n_falls = sum(epoch <= len(self.curve) for epoch in self.rate_falls)
         share = share_of_rate(self.model.params, trainer.global_step, pl_module.n_steps, n_falls)
@@ -141,9 +133,7 @@ class Watch(pl.Callback):
             return self.context.rate_falls
         return falls([headline for _, headline, _ in self.curve], self.model.params.plateau_patience)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches = batch_idx + 1
         pl_module.take_in(trainer.global_step)
         shares, reasons = zip(*self.context.team.gather((float(outputs["loss"]), self.reason)), strict=True)
@@ -211,13 +201,10 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     params = model.params
     if {"cuda": torch.cuda, "mps": torch.mps}.get(context.device, torch.cpu).is_available() is False:
         raise RecbenchError(f"trainer.device={context.device} is not available on this machine; use trainer.device=cpu")
-    new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
-    since, reads = model.targets_since(train), model.net.reads
-    windows = Windows(train.interactions, params.max_length, new_only, since, reads)
     model.chosen_epochs, model.stopped_by, model.curve = 0, "epochs", []
-    if not len(windows):
+    batches = model.batches(train, context)
+    if not len(batches):
         return
-    batches = loader(windows, params.batch_size, context.seed, context.team)
     epochs = params.epochs if context.evaluate is not None or context.epochs is None else context.epochs
     watch = Watch(model, context, batches.sampler)
     steps = Steps(model.net, params, model.item_shares(train), params.epochs * len(batches), context.team)

@@ -1,0 +1,1 @@
+"""Collaborative models, trained with Lightning: who met what, without an order."""

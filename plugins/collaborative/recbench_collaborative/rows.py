@@ -1,0 +1,148 @@
+"""Users with their items as sparse rows, in batches, and what networks and losses make of such rows.
+
+No matrix of users and items exists: a row is a stretch of item numbers, read as a bag of vectors.
+
+Letters: B users of a batch, P pairs of a user and an item, U users, I items, N rows, D width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from recbench.data import Interactions, Ragged
+from recbench.neural.batches import Buckets
+from recbench.neural.fused import mean_loss, softmax_rule
+from recbench.neural.losses import chosen, dots, loss_of, precise
+from recbench.neural.network import Asked, Network
+
+if TYPE_CHECKING:
+    from recbench.model import Team
+    from recbench_collaborative.collaborative import RowParams
+
+
+class Rows(NamedTuple):
+    """Users, where the items of each start, and their distinct items, user after user."""
+
+    user_B: Tensor
+    start_B: Tensor
+    item_P: Tensor
+
+    def to(self, device: torch.device) -> Rows:
+        """The rows on another device."""
+        return Rows(*(column.to(device) for column in self))
+
+    @property
+    def counts_B(self) -> Tensor:
+        """(B,) how many items each user has."""
+        return torch.diff(self.start_B, append=self.start_B.new_tensor([len(self.item_P)]))
+
+    @property
+    def row_P(self) -> Tensor:
+        """(P,) the place of each pair's user in the batch."""
+        return torch.repeat_interleave(self.counts_B, output_size=len(self.item_P))
+
+
+class UserRows(Dataset):
+    """The users with an event, each with its distinct items; an index is the users of a whole batch."""
+
+    def __init__(self, log: Interactions) -> None:
+        pair_P = np.unique(log.user.astype(np.int64) * log.n_items + log.item)
+        self.item, counts_U = pair_P % log.n_items, np.bincount(pair_P // log.n_items, minlength=log.n_users)
+        self.user = np.flatnonzero(counts_U)
+        self.stop = np.cumsum(counts_U)[self.user]
+        self.start = self.stop - counts_U[self.user]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, rows: NDArray) -> Rows:
+        item_P = Ragged(self.item, self.start[rows], self.stop[rows]).flat()[1]
+        return _rows(self.user[rows], self.stop[rows] - self.start[rows], item_P)
+
+
+def user_loader(log: Interactions, batch_size: int, seed: int, team: Team) -> DataLoader:
+    """Batches of all users, long and short together, or a process's share of each."""
+    rows = UserRows(log)
+    return DataLoader(rows, batch_size=None, sampler=Buckets(np.zeros(len(rows)), batch_size, seed, team))
+
+
+def rows_of(user_B: NDArray, items: Ragged, n_items: int) -> Rows:
+    """The rows of histories, in which an item counts once."""
+    row, item = items.flat()
+    pair_P = np.unique(row * np.int64(n_items) + item)
+    return _rows(user_B, np.bincount(pair_P // n_items, minlength=len(items)), pair_P % n_items)
+
+
+def _rows(user_B: NDArray, counts_B: NDArray, item_P: NDArray) -> Rows:
+    columns = (user_B, np.cumsum(counts_B) - counts_B, item_P)
+    return Rows(*(torch.from_numpy(column.astype(np.int64)) for column in columns))
+
+
+class RowNetwork(Network):
+    """Base of the networks: `read` makes a state of each row, which is compared with the items by dot product."""
+
+    compiles = ()
+
+    def read(self, rows: Rows) -> Tensor:
+        """(B, D) the states of users from their items, and from their numbers where these are known."""
+        raise NotImplementedError
+
+    def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The mean loss of the pairs, and their number."""
+        return row_loss(self.read(batch), batch, self, params, share_I), len(batch.item_P)
+
+
+def row_loss(states_BD: Tensor, rows: Rows, network: Network, params: RowParams, share_I: Tensor | None) -> Tensor:
+    """The mean over pairs of the loss that `params` names; all items of a user are the targets of its one state.
+
+    softmax is the multinomial likelihood of the rows, -sum_i x_ui log softmax(z_u)_i (arXiv 1802.05814): the logits of
+    a user are computed once, however many items it has.
+    """
+    if chosen(params, network) != "softmax" or params.label_smoothing or not len(rows.item_P):
+        return loss_of(Asked(states_BD[rows.row_P], rows.item_P), network, params, share_I)
+    states_BD = precise(states_BD) / params.temperature
+    vectors_ID, counts_B = precise(network.compared()), rows.counts_B.to(states_BD.dtype)
+    bias_I = None if network.item_bias is None else network.item_bias / params.temperature
+    mean_BD = bag(vectors_ID, rows.item_P, rows.start_B, (1 / counts_B)[rows.row_P])
+    mean_B = (
+        None if bias_I is None else bag(bias_I[:, None], rows.item_P, rows.start_B, (1 / counts_B)[rows.row_P])[:, 0]
+    )
+    return mean_loss(
+        softmax_rule, states_BD, vectors_ID, bias_I, dots(states_BD, mean_BD, mean_B), counts_B / counts_B.mean()
+    )
+
+
+def bag(table_ND: Tensor, row_P: Tensor, start_B: Tensor, weight_P: Tensor) -> Tensor:
+    """(B, D) the weighted sum of the rows of a table that each stretch names; 0 where it names none."""
+    return F.embedding_bag(row_P, table_ND, start_B, mode="sum", per_sample_weights=weight_P.to(table_ND.dtype))
+
+
+def read_bag(table_ID: Tensor, rows: Rows, dropout: float = 0.0) -> Tensor:
+    """(B, D) the sum of the vectors of a user's items, divided by the root of their number, some dropped in
+    training: what a linear layer makes of the row of length 1 (arXiv 1802.05814)."""
+    weight_P = rows.counts_B.to(table_ID.dtype).rsqrt()[rows.row_P]
+    return bag(table_ID, rows.item_P, rows.start_B, F.dropout(weight_P, dropout) if dropout else weight_P)
+
+
+class UserTable(nn.Module):
+    """A vector for each user that has one: those of others are 0, and nothing but a friend's pull moves them."""
+
+    def __init__(self, known_U: Tensor, dim: int, std: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(len(known_U), dim)
+        nn.init.normal_(self.table.weight, std=std)
+        with torch.no_grad():
+            self.table.weight *= known_U[:, None]
+
+    def forward(self, user_B: Tensor) -> Tensor:
+        """(B, D) the vectors of users; 0 where the number is none of the training data's."""
+        n_users = self.table.num_embeddings
+        inside_B1 = ((user_B >= 0) & (user_B < n_users))[:, None]
+        return self.table(user_B.clamp(0, n_users - 1)) * inside_B1
