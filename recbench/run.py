@@ -194,11 +194,13 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
             report=nothing,
             epochs=epochs,
             rate_falls=chosen.model.rate_falls,
+            chosen=chosen.model.chosen,
             folder=folder / "refit",
         ),
     )
     if model.stopped_by != "max_minutes":  # else it has seen less than was chosen, and the entry says so
         model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
+    model.chosen = chosen.model.chosen
     return model
 
 
@@ -271,4 +273,5 @@ def _entry(
         command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tuning=list(around.tuning),
+        chosen=dict(model.chosen),
     )
