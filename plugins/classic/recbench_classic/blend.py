@@ -23,7 +23,7 @@ from recbench_classic.members import Combined, decisions, members_of, scores_of
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
 
-FIRST_STEP, LAST_STEP = 1 / 4, 1 / 32  # of a weight
+FIRST_STEP, LAST_STEP = 1 / 4, 1 / 128  # of a weight: the z-scores of sparse models have long tails and need little
 Mix = tuple[float, ...]
 
 
@@ -64,7 +64,7 @@ class Blend(Combined):
     The scale is a z-score over all items, a reciprocal rank (Cormack, Clarke, Buettcher, SIGIR 2009,
     doi 10.1145/1571941.1572114) or the share of the way from least to largest. Members are fitted on the same training part;
     those that train in epochs are selected on validation like runs of their own, and refitted with the epochs chosen.
-    Weights are searched on validation: each member alone, all alike, then steps of 1/4 to 1/32 from one member to another
+    Weights are searched on validation: each member alone, all alike, then steps of 1/4 to 1/128 from one member to another
     while one of them helps. The search mixes the `shortlist` best of each member alone, and the run's validation score is
     of the blend itself. The entry tells the weights under `chosen`, and the refit uses them. With nothing to select on and no
     `weights`, all members count alike. A member without weight is not asked.

@@ -156,6 +156,7 @@ def made(member: Member, train: Dataset, context: Context) -> Recommender:
     else:
         folder = context.past_run(member.run)
         model, entry = load_run(folder), Entry.read(folder / "entry.json")
+        model.n_parameters = entry.n_parameters  # no loaded model counts them
         if (entry.data, entry.data_checksum) != (train.info.name, train.checksum):
             raise RecbenchError(
                 f"member {member.words} is a run on other data, {entry.data} {entry.data_checksum[:12]}, not "
