@@ -26,6 +26,7 @@ from recbench.topk import Recommendations, mask, top_k
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
+    from recbench.plan import Board
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Context:
     nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate falls,
     `chosen` what the model wrote down of its other decisions when it was selected).
     `report(step, values)` logs, and may end a trial by an exception that `fit` lets pass. `folder`: where checkpoints go.
-    `repeat`: new or any, as on the board. `runs`: where finished runs lie. `vet(folder, selected, choosing)` refuses a
+    `repeat`: new or any, as on the board. `board`: the whole protocol, for who cuts the training part by it once more; None
+    where there is none. `runs`: where finished runs lie. `vet(folder, selected, choosing)` refuses a
     run that has seen what the board holds out.
     """
 
@@ -89,6 +91,7 @@ class Context:
     resume: bool = False
     folder: Path | None = None
     repeat: str = "any"
+    board: Board | None = None
     epochs: int | None = None
     rate_falls: tuple[int, ...] = ()
     chosen: Mapping[str, Any] = field(default_factory=dict)

@@ -141,6 +141,7 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
         resume=around.resume,
         folder=folder / "select",
         repeat=plan.board.repeat,
+        board=plan.board,
         evaluate=evaluate,
         report=report,
         runs=around.out,

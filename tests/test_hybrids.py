@@ -30,7 +30,9 @@ from recbench.features import behaviour_features
 from recbench.model import Context, load_run
 from recbench.origin import keyed
 from recbench.parts import DAY
+from recbench.plan import Board
 from recbench.run import Surroundings, execute
+from recbench.split import split
 from recbench.testing import checks, worlds
 
 BOARDS = Path(__file__).parents[1] / "leaderboards"
@@ -341,21 +343,44 @@ def test_rerank_learns_what_its_first_stage_cannot_know():
     assert (np.diff(answer.scores_QK, axis=1) <= 0).all()
 
 
-@pytest.mark.parametrize(("clock", "days"), [("seconds", 0.0), ("seconds", 2.0), ("order", 0.0), ("none", 0.0)])
-def test_the_inner_holdout_lies_behind_what_is_learned(clock, days):
+DAYS = {"split": "global_time", "test_window_days": 2.0, "valid_window_days": 1.0}
+LAST = {"split": "leave_last_out", "ask": "last", "target": "first"}
+
+
+@pytest.mark.parametrize(
+    ("clock", "fields", "like"),
+    [
+        ("seconds", None, LAST),
+        ("none", None, {"split": "random_pairs"}),
+        ("seconds", LAST, LAST),
+        ("seconds", DAYS, DAYS),
+        (
+            "seconds",
+            DAYS | {"ask": "each_event", "candidates": "known"},
+            DAYS | {"ask": "each_event", "candidates": "known"},
+        ),
+        ("seconds", {"split": "given"}, LAST),
+    ],
+)
+def test_the_inner_holdout_is_the_boards_one_step_earlier(clock, fields, like):
     train = tastes().train
     train = replace(train, info=replace(train.info, clock=clock))
-    inner, holdout = inner_holdout(train, days, "new")
+    base = Board("b", "tastes", ("ndcg@10",), "ndcg@10", split="random_pairs", candidates="all")
+    inner, holdout = inner_holdout(train, replace(base, **fields) if fields else None, "new")
+    expected = split(train, replace(base, **like))
+    assert np.array_equal(holdout.truth.flat()[1], expected.test.truth.flat()[1])
+    assert np.array_equal(holdout.queries.time, expected.test.queries.time)
     log, (query, answer) = inner.interactions, holdout.truth.flat()
     learned = set(zip(log.user.tolist(), log.item.tolist(), strict=True))
-    asked = set(zip(holdout.queries.user[query].tolist(), answer.tolist(), strict=True))
-    assert asked and not learned & asked and len(log) < len(train.interactions)
-    if clock == "seconds":
-        latest_U = np.full(300, -1)
-        np.maximum.at(latest_U, log.user, log.time)
-        assert (latest_U[holdout.queries.user] < holdout.queries.time).all()
-    if days:
-        assert log.time.max() < holdout.queries.time.min() == train.interactions.time.max() + 1 - 2 * DAY
+    assert len(answer) > 50 and not learned & set(
+        zip(holdout.queries.user[query].tolist(), answer.tolist(), strict=True)
+    )
+    held = (
+        train.n_users
+        if like is LAST
+        else (log.time < holdout.queries.time.min()).sum() and len(train.interactions) - len(log)
+    )
+    assert len(log) == len(train.interactions) - held > len(expected.train.interactions)  # validation is learned from
 
 
 def test_features_of_pairs_by_hand():
@@ -374,7 +399,11 @@ def test_features_of_pairs_by_hand():
     own = histories(queries, past)
     whole = replace(past, interactions=own.interactions)
     by_user = behaviour_features(whole, query, item, queries.time[query], prior_B=np.ones(1))
-    by_item = behaviour_features(past, query, item, queries.time[query], prior_B=np.ones(1))
+    ended = np.full(
+        len(item), past.interactions.time.max() + 1
+    )  # all moments lie behind the log, where nothing is known
+    assert (queries.time >= ended[0]).all()
+    by_item = behaviour_features(past, query, item, ended, prior_B=np.ones(1))
     names = [n for n in by_item.names if n.startswith("item_")] + [
         n for n in by_user.names if not n.startswith("item_")
     ]

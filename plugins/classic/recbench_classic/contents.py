@@ -107,10 +107,10 @@ class TfidfParams(ProfileParams):
 
 
 class Tfidf(Contents):
-    """Cosine of an item's TF-IDF vector with the faded mean of those of the history (Salton, Buckley 1988,
-    doi 10.1016/0306-4573(88)90021-0; profiles: Pazzani, Billsus 2007, doi 10.1007/978-3-540-72079-9_10).
+    """Cosine of an item's TF-IDF vector with the faded mean of those of the history (Pazzani, Billsus 2007).
 
-    A word weighs its count, or 1 + log of it, times log((1 + I) / (1 + items with it)) + 1; vectors have length 1.
+    A word weighs its count, or 1 + log of it, times log((1 + I) / (1 + items with it)) + 1 (Salton, Buckley 1988,
+    doi 10.1016/0306-4573(88)90021-0); vectors have length 1; profiles: doi 10.1007/978-3-540-72079-9_10.
     Words are counted over the whole item table: text is static, and known of items that have no event yet. An item without
     text scores 0, below every match; so does every item where the history is empty or its items have no text.
     """
@@ -152,14 +152,14 @@ class AttributesParams(ProfileParams):
 
 
 class Attributes(Contents):
-    """Cosine of an item's categories, brand and price with the faded mean of those of the history (Pazzani, Billsus 2007,
-    doi 10.1007/978-3-540-72079-9_10).
+    """Cosine of an item's categories, brand and price with the faded mean of those of the history.
 
-    Every column of the item table but text, title and entity is one. Of words, each distinct one, several in a cell where
-    | parts them, weighs log((1 + I) / (1 + items with it)) + 1. A number goes by its place among all items' numbers, as by
-    its logarithm or any other rising scale: it is shared out between the two nearest of `bins` places at equal distances,
-    so that near prices match in part, and weighs `number_weight` times log(bins) + 1. Vectors have length 1; what is missing
-    is left out. The table is static, and known of items that have no event yet.
+    A content-based profile (Pazzani, Billsus 2007, doi 10.1007/978-3-540-72079-9_10) of every column of the item table but
+    text, title and entity. Of words, each distinct one, several in a cell where | parts them, weighs
+    log((1 + I) / (1 + items with it)) + 1. A number goes by its place among all items' numbers, so that its logarithm or any
+    other rising scale is the same: it is shared out between the two nearest of `bins` places at equal distances, so that
+    near prices match in part, and weighs `number_weight` times log(bins) + 1. Vectors have length 1; what is missing is
+    left out. The table is static, and known of items that have no event yet.
     """
 
     Params = AttributesParams

@@ -42,9 +42,9 @@ def pair_features(
         z_QC = np.take_along_axis(standard(scores_QI), np.maximum(items_QC, 0), axis=1)
         place_QC = rankdata(np.where(items_QC >= 0, -z_QC, np.inf), axis=1) - 1 if z_QC.size else z_QC
         columns += [z_QC[used_QC], place_QC[used_QC]]
-    clocked = past.info.clock not in ("order", "none")
-    last = past.interactions.time.max(initial=0) + 1
-    moment_N = queries.time[query_N] if clocked else np.full(len(item_N), last)  # no user's steps are another's
+    end = past.interactions.time.max(initial=0) + 1  # behind it nothing is known, and windows would run empty
+    clocked = past.info.clock not in ("order", "none")  # else no user's steps are another's
+    moment_N = np.minimum(queries.time[query_N], end) if clocked else np.full(len(item_N), end)
     prior_B = rate_prior(past.interactions)
     of_item = behaviour_features(past, np.zeros(len(item_N), np.int64), item_N, moment_N, prior_B=prior_B)
     own = histories(queries, past)

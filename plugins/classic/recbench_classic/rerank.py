@@ -40,19 +40,12 @@ class RerankParams(Params):
     first: str = param("ease", "The model that names the candidates, as ease or ease@l2:500.")
     others: str = param("item-knn+popular", "Models whose scores are features too, joined by +; may be empty.")
     candidates: int = param(100, "Best items of the first model that are ranked.", low=2, high=10000)
-    inner_days: float = param(
-        0.0,
-        "Length of the inner holdout at the end of the training part; 0: the last step of each user.",
-        low=0.0,
-        high=3650.0,
-        unit="days",
-    )
     questions: int = param(
         10000, "Most questions of the inner holdout that are learned from, drawn by the seed.", low=10, high=1_000_000
     )
-    trees: int = param(200, "Trees of the ranker.", low=1, high=5000, log=True, tune=True)
-    leaves: int = param(15, "Leaves of a tree.", low=2, high=255, log=True, tune=True)
-    learning_rate: float = param(0.05, "How much of each tree is taken.", low=0.005, high=0.5, log=True, tune=True)
+    trees: int = param(200, "Trees of the ranker.", low=5, high=1000, log=True, tune=True)
+    leaves: int = param(15, "Leaves of a tree.", low=3, high=127, log=True, tune=True)
+    learning_rate: float = param(0.05, "How much of each tree is taken.", low=0.01, high=0.3, log=True, tune=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,17 +64,17 @@ class RerankParams(Params):
 
 
 class Rerank(Combined):
-    """Candidates of one model, put in order by LambdaMART (Burges 2010, MSR-TR-2010-82; LightGBM) on the scores of several
-    models and on features of the past.
+    """Candidates of one model, ordered by LambdaMART on several models' scores and on features (MSR-TR-2010-82).
 
-    The ranker learns on an inner holdout of the training part, cut by the rules of boards: each user's last step, or the last
-    `inner_days`; of data without order a tenth of the pairs. Members are fitted on the rest of it, name candidates for
-    its questions, and those questions whose answer is a candidate are learned from; then members are fitted on the whole
-    training part. The board's validation decides nothing but the epochs of members that have them. Targets are events of
-    every behaviour. Features of a pair: each member's z-score and its place among the candidates, and those of
-    docs/features.md that follow from the history, the attributes and the training log; without a clock an item's are
-    those at the log's end. The answer is a list: candidates in the ranker's order, behind them the first model's others. Needs
-    LightGBM, which the extra `rerank` of recbench-classic brings.
+    The ranker learns on an inner holdout: the training part is cut once more by the board's own rules, so that its questions
+    are like those of the board, one window or step earlier; without a board, or where the data came with their split, each
+    user's last step is asked for, of data without order a tenth of the pairs. Members are fitted on the rest, name candidates
+    for the inner questions, and those whose answer is a candidate are learned from; then members are fitted on the whole
+    training part. The board's validation decides nothing but the epochs of members that have them. Features of a pair: each
+    member's z-score and its place among the candidates, and those of docs/features.md that follow from the history, the
+    attributes and the training log, an item's at the log's end where the moment lies behind it or there is no clock. The
+    answer is a list: candidates in the ranker's order, behind them the first model's others. Needs LightGBM, which the
+    extra `rerank` of recbench-classic brings.
     """
 
     Params = RerankParams
@@ -95,7 +88,7 @@ class Rerank(Combined):
         wanted, self.threads = self.params.members(), context.threads
         models = self.learn(wanted, train, context)
         self.chosen = decisions(wanted, models)
-        inner, holdout = inner_holdout(train, self.params.inner_days, context.repeat)
+        inner, holdout = inner_holdout(train, context.board, context.repeat)
         self.past, again = remembered(inner), replace(context, evaluate=None, chosen=self.chosen)
         self.keep(self.learn(wanted, inner, again, "inner-"))
         with self.answering():
@@ -183,15 +176,13 @@ def lightgbm() -> Any:
     return lightgbm
 
 
-def inner_holdout(train: Dataset, days: float, repeat: str) -> tuple[Dataset, Holdout]:
-    """The part of the training data to learn from, and the questions behind it, by the rules of boards."""
-    how = {"split": "leave_last_out", "ask": "last", "target": "first"}
-    if train.info.clock == "none":
-        how = {"split": "random_pairs"}
-    elif days:
-        how = {"split": "global_time", "test_window_days": days, "valid_window_days": days}
-    fixed = {"metrics": ("ndcg@10",), "headline": "ndcg@10", "fit_on": "train+valid", "candidates": "all"}
-    parts = split(train, Board("of rerank, inner", train.info.name, repeat=repeat, **fixed, **how))
+def inner_holdout(train: Dataset, board: Board | None, repeat: str) -> tuple[Dataset, Holdout]:
+    """The part of the training data to learn from, and the questions behind it, by the rules of the board."""
+    if board is None or board.split == "given":
+        ordered = {"split": "leave_last_out", "ask": "last", "target": "first"}
+        how = ordered if train.info.clock != "none" else {"split": "random_pairs"}
+        board = Board("none", train.info.name, ("ndcg@10",), "ndcg@10", repeat=repeat, candidates="all", **how)
+    parts = split(train, replace(board, name=f"{board.name} (inside the training part)", fit_on="train+valid"))
     return parts.refit, parts.test
 
 

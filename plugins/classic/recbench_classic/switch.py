@@ -46,13 +46,13 @@ class SwitchParams(Params):
 
 
 class Switch(Combined):
-    """The warm model, but for users with a short history another one, and for items that hardly anybody met a third
-    (a switching hybrid; Burke 2002, doi 10.1023/A:1021240730564).
+    """One model for most, others for cold users and for cold items (a switching hybrid; Burke 2002).
 
-    All three are brought to one scale query by query: the warm model's scores, and those of the model for cold users, are
-    z-scores among the items that are not cold, for of cold ones these models know nothing; the third model's are z-scores
+    The paper: doi 10.1023/A:1021240730564. Users with a short history and items that training has hardly met are cold. All
+    three models are brought to one scale query by query: scores of the warm model, and of the one for cold users, are
+    z-scores among the items that are not cold, for of cold ones these models know nothing; those of the third are z-scores
     among all items, and are what cold items get. So a cold item stands as high above the mean of its model as a warm one
-    of its own. Where the third model tells nothing, as of a user without history, all its items are at 0, the mean.
+    above that of its own. Where the third model tells nothing, as of a user without history, its items are at 0, the mean.
     """
 
     Params = SwitchParams
