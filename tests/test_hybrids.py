@@ -21,6 +21,7 @@ from recbench_classic.switch import Switch, SwitchParams
 from test_classic import ask, dataset, fitted
 from test_init_from import plan_for, shop_board
 
+from recbench.config import check_words
 from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.entry import Entry
@@ -107,6 +108,11 @@ def test_members_that_the_data_cannot_feed_are_refused(members, message):
     data = dataset([0], [0], [0], 1, 2)
     with pytest.raises(RecbenchError, match=message):
         fitted(Blend, replace(data, info=replace(data.info, clock="order")), members=members)
+
+
+def test_members_need_no_quotes_on_the_command_line():
+    check_words(["model=blend", "model.members=ease@l2:500@max_items:40+run:/a/b.c_d/0e1+acme-recsys/acme@prior:1e-3"])
+    check_words(["model=switch", "model.warm=run:0123", "model.cold_items="])
 
 
 # scores on one scale
