@@ -142,9 +142,11 @@ def _run(composed: Any, chosen: dict[str, str], words: list[str]) -> None:
     from recbench.track import tracker
 
     (run, trainer), how = settings_of(composed), search_of(composed)
-    plan = keyed(plan_of(composed, chosen), Path(run.out))
-    if start := plan.model_params.get("init_from"):  # by its key, for a path is nobody else's business
-        words = [f"model.init_from={start}" if word.startswith("model.init_from=") else word for word in words]
+    given = plan_of(composed, chosen)
+    plan = keyed(given, Path(run.out))
+    for name, value in plan.model_params.items():  # runs by their keys, for a path is nobody else's business
+        if value != given.model_params[name]:
+            words = [f"model.{name}={value}" if word.startswith(f"model.{name}=") else word for word in words]
     trackers = tracker(chosen["track"], **dict(composed.track or {}))
     command = shlex.join(["python", "-m", "recbench", *(["-m"] if how else []), *words])
     around = Surroundings(Path(run.out), trainer.cores, trainer.progress, run.resume, command, trackers)

@@ -26,6 +26,7 @@ from recbench.params import Params, param
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_ATTRIBUTES = ("text", "title", "entity")  # columns of the item table that are words or a name
 GRAPHS = {"knowledge": "triples", "social": "friends"}
 CLOCKS = ("seconds", "minutes", "days", "months", "order", "none")
 
@@ -104,6 +105,11 @@ class Dataset:
         info = DatasetInfo(name, "own", cleaned.clock, "the user's own", "a data frame")
         ids, kept = (cleaned.user_ids, cleaned.item_ids), {"checksum": checksum, "cleaning": cleaned.cleaning}
         return cls(info, cleaned.log, *ids, table, context=cleaned.context, **kept)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The columns of the item table that say what an item is: categories, brand, price, but no text and no name."""
+        return () if self.items is None else tuple(str(c) for c in self.items.columns if c not in NO_ATTRIBUTES)
 
     @property
     def n_items(self) -> int:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, nearest, one_line
+from recbench.params import plain
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One plan carried out, with one seed. `scores`: label -> value, low, high, definition."""
+    """One plan carried out, with one seed. `scores`: label -> value, low, high, definition.
+
+    `chosen`: what the model decided on validation, as the weights of a blend; a field that is empty is not written.
+    """
 
     key: str
     board: str
@@ -52,11 +56,12 @@ class Entry:
     tuning: list[Any] = field(default_factory=list)
     cleaning: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0  # of fitting and selection, interrupted beginnings included; 0: not measured
+    chosen: dict[str, Any] = field(default_factory=dict, metadata={"formerly": {}})
     schema: int = SCHEMA
 
     def to_json(self) -> str:
         """Fields in the order above and scores in the board's, so that equal entries are equal files."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(plain(self), indent=2) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Entry:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +26,7 @@ from recbench.topk import Recommendations, mask, top_k
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
+    from recbench.plan import Board
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Traits:
     stochastic: bool = False
     needs_clock: bool = False
     needs_text: bool = False
+    needs_attributes: bool = False
     needs_knowledge: bool = False
     needs_social: bool = False
 
@@ -70,9 +72,11 @@ class Context:
     """What `fit` may use beside the data.
 
     `evaluate(model)` is the board's headline on the validation holdout, a number, never the truth; None where there is
-    nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate falls).
+    nothing to select on (`epochs` then says how long to train, `rate_falls` after which epochs the learning rate falls,
+    `chosen` what the model wrote down of its other decisions when it was selected).
     `report(step, values)` logs, and may end a trial by an exception that `fit` lets pass. `folder`: where checkpoints go.
-    `repeat`: new or any, as on the board. `runs`: where finished runs lie. `vet(folder, selected, choosing)` refuses a
+    `repeat`: new or any, as on the board. `board`: the whole protocol, for who cuts the training part by it once more; None
+    where there is none. `runs`: where finished runs lie. `vet(folder, selected, choosing)` refuses a
     run that has seen what the board holds out.
     """
 
@@ -87,8 +91,10 @@ class Context:
     resume: bool = False
     folder: Path | None = None
     repeat: str = "any"
+    board: Board | None = None
     epochs: int | None = None
     rate_falls: tuple[int, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
     evaluate: Callable[[Recommender], float] | None = None
     report: Callable[..., None] = nothing
     runs: Path = Path("runs")
@@ -101,8 +107,10 @@ class Context:
         """
         if run:
             return load_run(self.past_run(run))
-        cls = registry.find("model", name).load()
-        return cls(cls.Params(**params))
+        plugin = registry.find("model", name)
+        model = plugin.load()(plugin.load().Params(**params))
+        model.plugin = f"{plugin.distribution}/{plugin.name}"
+        return model
 
     def past_run(self, run: str, selected: bool = False) -> Path:
         """The folder of a finished run, by its key or path; RecbenchError where it has seen what is held out here.
@@ -118,6 +126,8 @@ class Recommender(ABC):
     """Base of a model plugin. A subclass names its `Params`, its `traits` and the arrays that `fit` leaves (`fitted`).
 
     A model trained in epochs sets `n_parameters`, `chosen_epochs` and `stopped_by` when it fits; the entry holds them.
+    What else it decides by `context.evaluate`, it writes into `chosen`, ready for JSON: the entry tells it, and the refit
+    is handed it as `context.chosen`. `plugin`: DISTRIBUTION/NAME, of a model made or loaded by name.
     """
 
     Params: ClassVar[type[Params]] = Params
@@ -127,6 +137,8 @@ class Recommender(ABC):
     n_parameters: int = 0
     chosen_epochs: int | None = None
     stopped_by: str = "closed form"
+    chosen: Mapping[str, Any] = {}
+    plugin: str = ""
     rate_falls: tuple[int, ...] = ()  # epochs after which the learning rate fell, for a refit to repeat
     cpu_before: float = 0.0  # CPU seconds of the interrupted training that `fit` went on from
 
@@ -184,6 +196,13 @@ class Recommender(ABC):
         return model
 
 
+def load_saved(plugin: str, folder: Path) -> Recommender:
+    """The fitted model of the plugin NAME or DISTRIBUTION/NAME that `save` left in `folder`."""
+    model = registry.find("model", plugin).load().load(folder)
+    model.plugin = plugin
+    return model
+
+
 def load_run(folder: Path) -> Recommender:
     """The fitted model of a finished run, from the folder it left; RecbenchError where it cannot be had."""
     try:
@@ -191,8 +210,8 @@ def load_run(folder: Path) -> Recommender:
         name = f"{plan['distribution']}/{plan['model']}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecbenchError(f"{folder} is not the folder of a run ({one_line(error)}); give runs/KEY") from error
-    cls = registry.find("model", name).load()
+    registry.find("model", name).load()  # its errors are not those of the files
     try:
-        return cls.load(folder / "model")
+        return load_saved(name, folder / "model")
     except (OSError, ValueError, KeyError) as error:
         raise RecbenchError(f"{folder} holds no finished model ({one_line(error)}); run it again") from error

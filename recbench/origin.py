@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,23 +30,43 @@ from recbench.plan import Board, Plan
 from recbench.prepared import load as load_prepared
 
 START = "init_from"
+MEMBER = re.compile(r"(?:(?<=[+@])|^)(?:run|init_from):([^+@]+)")  # in the words that name the members of a model
 
 
 def keyed(plan: Plan, runs: Path) -> Plan:
-    """The plan with the run it begins with named by its key; one that lies elsewhere is linked into `runs`.
+    """The plan with the runs it begins with named by their keys; one that lies elsewhere is linked into `runs`.
 
     No path becomes part of a result, and the key finds the run from then on. RecbenchError where there is no such run.
     """
-    run = plan.model_params.get(START)
-    if not run:
+    keys = {run: _linked(run, runs) for run in starts(plan.model_params)}
+    if not keys:
         return plan
+    params: dict[str, Any] = {}
+    for name, value in plan.model_params.items():
+        if name == START:
+            value = keys.get(value, value)
+        elif isinstance(value, str):
+            value = MEMBER.sub(lambda found: found[0].removesuffix(found[1]) + keys[found[1]], value)
+        params[name] = value
+    return dataclasses.replace(plan, model_params=params)
+
+
+def starts(params: dict[str, Any]) -> list[str]:
+    """The finished runs that a model of these parameters begins with: `init_from`, and members such as run:KEY."""
+    texts = [value for name, value in params.items() if name != START and isinstance(value, str)]
+    named = [params[START]] if params.get(START) else []
+    return named + [run for text in texts for run in MEMBER.findall(text)]
+
+
+def _linked(run: str, runs: Path) -> str:
+    """The key of a finished run, under which it is found in `runs` from now on."""
     folder = run_folder(run, runs)
     key = _read(folder, "entry.json")["key"]
     if not (runs / key).exists():
         runs.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process has just done it
             os.symlink(folder.resolve(), runs / key)
-    return dataclasses.replace(plan, model_params=plan.model_params | {START: key})
+    return key
 
 
 def refuse_seen(plan: Plan, dataset: Dataset, folder: Path, selected: bool, choosing: bool) -> None:
@@ -55,7 +76,7 @@ def refuse_seen(plan: Plan, dataset: Dataset, folder: Path, selected: bool, choo
     `choosing`: what begins is itself to be selected on validation; else it has been, and meets the test.
     """
     past, entry = _read(folder, "plan.json"), _read(folder, "entry.json")
-    if start := past["model_params"].get(START):
+    for start in starts(past["model_params"]):
         refuse_seen(plan, dataset, run_folder(start, folder.resolve().parent), selected, choosing)
     if past["data"] != plan.data:
         return

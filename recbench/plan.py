@@ -14,7 +14,7 @@ from recbench.params import plain
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
-    from recbench.model import Recommender
+    from recbench.model import Recommender, Traits
 
 CHOICES = {
     "task": ("ranking", "behavior", "rating"),
@@ -183,16 +183,17 @@ def _refuse_clock(plan: Plan, cls: type[Recommender], clock: str) -> None:
 
 def refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
     """RecbenchError where the model needs something that the data do not hold."""
-    traits = cls.traits
     _refuse_clock(plan, cls, dataset.info.clock)  # of a user's own file it is known only now
-    lacking = [
-        what
-        for needed, held, what in (
-            (traits.needs_text, dataset.items is not None and "text" in dataset.items, "item text"),
-            (traits.needs_knowledge, dataset.knowledge is not None, "a knowledge graph"),
-            (traits.needs_social, dataset.social is not None, "a social graph"),
-        )
-        if needed and not held
-    ]
-    if lacking:
-        raise RecbenchError(f"model={plan.model} needs {' and '.join(lacking)}; data={plan.data} has none")
+    if lacks := lacking(cls.traits, dataset):
+        raise RecbenchError(f"model={plan.model} needs {' and '.join(lacks)}; data={plan.data} has none")
+
+
+def lacking(traits: Traits, dataset: Dataset) -> list[str]:
+    """What a model of these traits needs beside a clock and the data do not hold, in words."""
+    needs = (
+        (traits.needs_text, dataset.items is not None and "text" in dataset.items, "item text"),
+        (traits.needs_attributes, bool(dataset.attributes), "item attributes such as category, brand or price"),
+        (traits.needs_knowledge, dataset.knowledge is not None, "a knowledge graph"),
+        (traits.needs_social, dataset.social is not None, "a social graph"),
+    )
+    return [what for needed, held, what in needs if needed and not held]

@@ -123,6 +123,22 @@ def _read(entry: Path) -> Dataset | None:
     return dataset if isinstance(dataset, Dataset) else None
 
 
+def keep(dataset: Dataset, folder: Path) -> None:
+    """Write a data set into a folder of its own, for `kept`; TypeError or ValueError where no file can hold it."""
+    folder.mkdir(parents=True)
+    meta = {"dataset": _put(dataset, folder, "dataset")}
+    meta["sizes"] = {file.name: file.stat().st_size for file in folder.iterdir()}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1, default=lambda number: number.item()))
+
+
+def kept(folder: Path) -> Dataset:
+    """The data set that `keep` left, mapped; ValueError where it is absent or damaged."""
+    dataset = _read(folder)
+    if dataset is None:
+        raise ValueError(f"{folder} holds no data set")
+    return dataset
+
+
 def _write(dataset: Dataset, entry: Path) -> None:
     """Make the entry, and remove what a killed process left and what was unused for longest; under the lock."""
     ours = re.compile(re.escape(entry.name.rpartition("-")[0]) + r"-[0-9a-f]{16}(\.tmp)?")
@@ -132,10 +148,7 @@ def _write(dataset: Dataset, entry: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     temporary = entry.with_name(f"{entry.name}.tmp")
     try:
-        temporary.mkdir()
-        meta = {"dataset": _put(dataset, temporary, "dataset")}
-        meta["sizes"] = {file.name: file.stat().st_size for file in temporary.iterdir()}
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=1, default=lambda number: number.item()))
+        keep(dataset, temporary)
         for path in (*temporary.iterdir(), temporary):
             _sync(path)
         os.rename(temporary, entry)

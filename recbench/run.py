@@ -141,6 +141,7 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
         resume=around.resume,
         folder=folder / "select",
         repeat=plan.board.repeat,
+        board=plan.board,
         evaluate=evaluate,
         report=report,
         runs=around.out,
@@ -194,11 +195,13 @@ def _refit(chosen: Selected, folder: Path) -> Recommender:
             report=nothing,
             epochs=epochs,
             rate_falls=chosen.model.rate_falls,
+            chosen=chosen.model.chosen,
             folder=folder / "refit",
         ),
     )
     if model.stopped_by != "max_minutes":  # else it has seen less than was chosen, and the entry says so
         model.stopped_by, model.chosen_epochs = chosen.model.stopped_by, epochs
+    model.chosen = chosen.model.chosen
     return model
 
 
@@ -245,4 +248,5 @@ def _entry(
         command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tuning=list(around.tuning),
+        chosen=dict(model.chosen),
     )

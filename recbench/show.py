@@ -29,6 +29,8 @@ def scores(entry: Entry) -> None:
         for label, s in entry.scores.items()
     ]
     table(rows, f"{entry.model} on {entry.board}: {entry.n_queries} queries, seed {entry.seed}")
+    for name, value in entry.chosen.items():
+        print(f"Chosen on validation: {name} {value}")
 
 
 def table(rows: list[dict[str, Any]], title: str = "", columns: list[str] | None = None) -> None:

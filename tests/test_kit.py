@@ -404,6 +404,28 @@ class DividesByLength(Reads):
         return super().score(queries) / self.words_I
 
 
+class TakesAttributes(Reads):
+    """Reads the category instead, and takes every one for a string, also where it is missing."""
+
+    traits = Traits(needs_attributes=True)
+
+    def fit(self, train, context):
+        self.text_I = np.array([category.upper() for category in train.items["category"]])
+
+
+class LogOfPrice(TakesAttributes):
+    """Adds the logarithm of the price, also where there is none."""
+
+    fitted = ("text_I", "price_I")
+
+    def fit(self, train, context):
+        self.text_I = train.items["category"].to_numpy(str)
+        self.price_I = np.log(train.items["price"].to_numpy(np.float32))
+
+    def score(self, queries):
+        return super().score(queries) + self.price_I
+
+
 class LogOfZero(Acme):
     """Minus infinity for items that never came."""
 
@@ -551,6 +573,8 @@ MUTANTS = [
     ("scores_cold_items", LogOfZero),
     ("answers_items_without_text", TakesText),
     ("answers_items_without_text", DividesByLength),
+    ("answers_items_without_attributes", TakesAttributes),
+    ("answers_items_without_attributes", LogOfPrice),
     ("learns_chain", OrderBlind),
     ("absent_folder_named", shop_class("Traceback", load=raises(FileNotFoundError("no events.csv")))),
     ("absent_folder_named", shop_class("TwoLines", load=raises(RecbenchError("no events.csv\nsorry")))),
@@ -617,7 +641,7 @@ def written_checks():
 
 def test_every_check_is_chosen_and_has_a_mutant():
     class All(Acme):
-        traits = Traits(sequential=True, needs_clock=True, needs_text=True)
+        traits = Traits(sequential=True, needs_clock=True, needs_text=True, needs_attributes=True)
 
     chosen = {
         c.__name__

@@ -14,7 +14,7 @@ from recbench.errors import RecbenchError
 from recbench.params import Params
 
 Check = Callable[[Any], None]  # of a plugin class; AssertionError says in one line what is wrong
-HEAVY = ("torch", "lightning", "pytorch_lightning", "pandas", "scipy", "sklearn", "optuna", "wandb")
+HEAVY = ("torch", "lightning", "pytorch_lightning", "pandas", "scipy", "sklearn", "lightgbm", "optuna", "wandb")
 
 _SCRIPT = """
 import importlib, json, sys

@@ -35,7 +35,11 @@ def chosen(cls: type[Recommender]) -> list[Check]:
     if not ranks_itself(cls):
         checks.append(contract.leaves_masks_alone)
     if cls.traits.needs_text:
-        checks += [contract.answers_items_without_text, skill.beats_random_on_cold]
+        checks.append(contract.answers_items_without_text)
+    if cls.traits.needs_attributes:
+        checks.append(contract.answers_items_without_attributes)
+    if cls.traits.needs_text or cls.traits.needs_attributes:
+        checks.append(skill.beats_random_on_cold)
     if cls.traits.needs_clock:
         checks.append(skill.beats_random_on_fashion)
     if cls.traits.sequential:

@@ -194,15 +194,28 @@ def scores_cold_items(cls: type[Recommender]) -> None:
 
 def answers_items_without_text(cls: type[Recommender]) -> None:
     """Items whose text is empty or missing get finite scores, like all others."""
+    _answers_holes(cls, "text", ("text",))
+
+
+def answers_items_without_attributes(cls: type[Recommender]) -> None:
+    """Items whose category or price is missing get finite scores, like all others."""
+    _answers_holes(cls, "attributes", ("category", "price"))
+
+
+def _answers_holes(cls: type[Recommender], what: str, columns: tuple[str, ...]) -> None:
+    """Every fourth cell of a column of words is empty, and every fourth of any column is missing."""
     parts = world("cold")
-    items, queries, trouble = parts.train.items, parts.test.queries, "fails where an item's text is empty or missing"
+    items, queries, trouble = parts.train.items, parts.test.queries, f"fails where items lack {what}"
     assert items is not None  # every world has a table
-    text = ["" if i % 4 == 0 else None if i % 4 == 1 else text for i, text in enumerate(items["text"])]
-    holed = replace(parts, train=replace(parts.train, items=items.assign(text=text)))
+    cells = {}
+    for column in columns:
+        empty = "" if isinstance(items[column][0], str) else None
+        cells[column] = [empty if i % 4 == 0 else None if i % 4 == 1 else cell for i, cell in enumerate(items[column])]
+    holed = replace(parts, train=replace(parts.train, items=items.assign(**cells)))
     model = fit(cls, holed, trouble=trouble)
     with told(cls, trouble):
         found = scores(model, queries)
-    _well_formed(cls, found, queries, "items of which some have no text")
+    _well_formed(cls, found, queries, f"items of which some have no {what}")
 
 
 def _open_to_odd(queries: Queries) -> Queries:

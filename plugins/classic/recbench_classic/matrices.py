@@ -15,6 +15,8 @@ from recbench.data import Interactions, Queries
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+DAY = 86400  # seconds
+
 
 def last_of_pair(row: NDArray, item: NDArray, n_items: int) -> NDArray:
     """(N,) position of the last occurrence of each distinct (row, item), sorted by row, then item."""
@@ -31,8 +33,9 @@ def user_item(log: Interactions) -> csr_matrix:
     return csr_matrix((ones, (log.user[last], log.item[last])), shape=(log.n_users, log.n_items))
 
 
-def history(queries: Queries, position_half_life: float = 0.0) -> csr_matrix:
-    """(Q, I) float32: 1 at each item of the history, or 0.5 ** (events since its last occurrence / half-life)."""
+def history(queries: Queries, position_half_life: float = 0.0, half_life_days: float = 0.0) -> csr_matrix:
+    """(Q, I) float32: 1 at each item of the history, times 0.5 ** (what is since its last occurrence / half-life): events,
+    and days until the moment of asking; a half-life of 0 is none."""
     from scipy.sparse import csr_matrix
 
     row, item = queries.items.flat()
@@ -41,4 +44,7 @@ def history(queries: Queries, position_half_life: float = 0.0) -> csr_matrix:
     if position_half_life > 0:
         since = np.cumsum(queries.items.lengths)[row] - 1 - np.arange(len(row))
         weight = np.exp2(-since[last] / position_half_life).astype(np.float32)
+    if half_life_days > 0:
+        days = np.maximum(queries.time[row] - queries.times.flat()[1], 0)[last] / DAY
+        weight = weight * np.exp2(-days / half_life_days).astype(np.float32)
     return csr_matrix((weight, (row[last], item[last])), shape=(len(queries), queries.n_items))
