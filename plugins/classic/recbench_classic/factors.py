@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from recbench.dataset import Dataset
 
 
+ROWS_WORTH_A_CALL = 100  # columns that a call multiplies out, for each row, in the time that D more columns take
+
+
 @dataclass(frozen=True)
 class ALSParams(Params):
     """Size, weights and penalty, named as in the paper."""
@@ -54,9 +57,9 @@ class ALS(Recommender):
     met pairs and 1 on the others with penalty / alpha0. One thing differs from the paper: the target of a met pair is 1 in
     its second term too, which gives, but for a constant factor, the paper's solution for l2 / (1 + alpha0).
 
-    The solver is implicit's conjugate gradient, three steps a pass from the last solution, one penalty for all rows. A
-    penalty of each row's own (nu above 0) is given to it as D columns that nobody met, orthogonal and with the weight
-    of the row's penalty, which is the same sum of squares. No user is stored: a query's vector is the exact solution for
+    The solver is implicit's conjugate gradient, three steps a pass from the last solution. It takes one penalty for all
+    rows, so with nu above 0 it is called for each penalty that many rows share; the other rows get theirs as `dim`
+    orthogonal columns of target 0, weighted by the row's penalty: the same sum of squares. No user is stored: a query's vector is the exact solution for
     its history, so a new user is answered like any other. Any number of threads gives the same numbers.
     """
 
@@ -75,8 +78,7 @@ class ALS(Recommender):
             rng.standard_normal((n, p.dim), np.float32) * np.float32(p.init_std / np.sqrt(p.dim))
             for n in (n_users, n_items)
         )
-        if seen_UI.nnz:
-            user_UD, item_ID = factorised(seen_UI, user_UD, item_ID, p, context.threads)
+        user_UD, item_ID = factorised(seen_UI, user_UD, item_ID, p, context.threads)
         self.item_ID = np.ascontiguousarray(item_ID)
         self.gram_DD = item_ID.astype(np.float64).T @ item_ID
         self.n_parameters, self.stopped_by = user_UD.size + item_ID.size, "epochs"
@@ -136,27 +138,38 @@ def factorised(
     return model.user_factors, model.item_factors
 
 
-def penalised(confidence_RC: csr_matrix, p: ALSParams) -> Iterator[tuple[slice, csr_matrix, float]]:
-    """Rows in blocks, their confidences with D more columns, and the least penalty of a block.
+def penalised(confidence_RC: csr_matrix, p: ALSParams) -> Iterator[tuple[NDArray, csr_matrix, float]]:
+    """Rows, their confidences and their penalty: rows that share one together, where they are many.
 
-    A negative confidence says that a pair weighs as much and its target is 0.
+    The others come in blocks with D columns more, where a negative confidence says how much a pair weighs whose target
+    is 0, in units of the penalty given.
     """
     from scipy.sparse import csr_matrix, hstack
 
-    met_R = np.diff(confidence_RC.indptr)
-    penalty_R = penalties(met_R, confidence_RC.shape[1], p)
-    for rows in blocks(met_R + p.dim):
+    penalty_R = penalties(np.diff(confidence_RC.indptr), confidence_RC.shape[1], p)
+    values, value_R, n_rows = np.unique(penalty_R, return_inverse=True, return_counts=True)
+    many = n_rows * ROWS_WORTH_A_CALL > confidence_RC.shape[1]
+    for v in np.flatnonzero(many):
+        rows = np.flatnonzero(value_R == v)
+        yield rows, confidence_RC[rows], values[v]
+    others = np.flatnonzero(~many[value_R])
+    for block in blocks(np.diff(confidence_RC.indptr)[others] + p.dim):
+        rows = others[block]
         least = penalty_R[rows].min()
         weight_RD = np.repeat(-penalty_R[rows, None] / least, p.dim, axis=1).astype(np.float32)
         yield rows, hstack([confidence_RC[rows], csr_matrix(weight_RD)], format="csr"), least
 
 
-def alternate(solve, parts: list[tuple[slice, csr_matrix, float]], row_RD: NDArray, column_CD: NDArray) -> None:
-    """Solve for the rows in place, the columns being known; the penalty is a pull to 0 along each factor."""
-    dim = column_CD.shape[1]
-    for rows, confidence, least in parts:
-        axes_DD = np.eye(dim, dtype=np.float32) * np.float32(np.sqrt(least))
-        solve(confidence, row_RD[rows], np.concatenate([column_CD, axes_DD]), 0.0)
+def alternate(solve, parts: list[tuple[NDArray, csr_matrix, float]], row_RD: NDArray, column_CD: NDArray) -> None:
+    """Solve for the rows in place, the columns being known; a penalty is a pull to 0 along each factor."""
+    axes_DD = np.eye(column_CD.shape[1], dtype=np.float32)
+    for rows, confidence, penalty in parts:
+        found_RD = row_RD[rows]
+        if confidence.shape[1] == len(column_CD):
+            solve(confidence, found_RD, column_CD, penalty)
+        else:
+            solve(confidence, found_RD, np.concatenate([column_CD, axes_DD * np.float32(np.sqrt(penalty))]), 0.0)
+        row_RD[rows] = found_RD
 
 
 @contextmanager

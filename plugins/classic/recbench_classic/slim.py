@@ -106,7 +106,7 @@ def entering(
 ) -> csr_matrix:
     """(R, I) the weights at zero that descent would lift most, each with the value that it would take."""
     if params.candidates:
-        return found_RI * 0
+        return kept(found_RI, np.zeros(found_RI.nnz, bool))
     outside_RI = target_RI - found_RI @ gram_II - with_data(found_RI, np.full(found_RI.nnz, np.inf))
     value_N = (outside_RI.data - params.l1) / (diagonal_I[outside_RI.indices] + params.l2)
     return strongest(kept(with_data(outside_RI, value_N), value_N > 10 * TOLERANCE), ENTERING)
