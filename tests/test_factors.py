@@ -142,7 +142,7 @@ def test_als_answers_a_history_by_its_normal_equations(drawn, queries, nu):
 def test_als_is_the_same_on_two_threads(drawn):
     from recbench.model import Context
 
-    one, two = (ALS(ALS.Params(dim=8)) for _ in range(2))
+    one, two = (ALS(ALS.Params(dim=8, epochs=1)) for _ in range(2))
     one.fit(drawn, Context(seed=1, threads=1))
     two.fit(drawn, Context(seed=1, threads=2))
     assert np.array_equal(one.item_ID, two.item_ID)

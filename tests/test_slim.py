@@ -88,7 +88,9 @@ def test_slim_among_candidates_alone():
 
 def test_slim_says_beforehand_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
-    with pytest.raises(RecbenchError, match=r"slim: what 40 items share may need 0\.0 GB of memory, and .* use model=item-knn"):
+    with pytest.raises(
+        RecbenchError, match=r"slim: what 40 items share may need 0\.0 GB of memory, and .* use model=item-knn"
+    ):
         fitted(SLIM, drawn())
 
 

@@ -34,7 +34,6 @@ class SimilarityParams(Params):
         "cosine",
         "By what the shared weight is divided.",
         choices=("cosine", "jaccard", "asymmetric", "dot"),
-        tune=True,
         formerly="cosine",
     )
     alpha: float = param(
@@ -42,7 +41,6 @@ class SimilarityParams(Params):
         "Of `asymmetric`: share of the norm's square that falls on what is scored; 0.5: cosine.",
         low=0.0,
         high=1.0,
-        tune=True,
         formerly=0.5,
     )
     k1: float = param(1.2, "Of `bm25`: how late repeats saturate.", low=0.0, high=200.0, formerly=1.2)
