@@ -119,17 +119,17 @@ def test_last_item_ignores_the_rest():
 def test_user_knn_by_hand():
     """The history {0, 1} shares 2 items with users 0 and 1, 1 with users 2 and 3; a stranger keeps them all."""
     stranger = ask([[], [], [], [], [], [0, 1, 0]], 6).take(np.array([5]))
-    scores = fitted(UserKNN, HAND, shrink=0).score(stranger)[0]
+    scores = fitted(UserKNN, HAND, weighting="none", shrink=0).score(stranger)[0]
     like = [2 / np.sqrt(2 * 2), 2 / np.sqrt(2 * 3), 1 / np.sqrt(2 * 2), 1 / np.sqrt(2 * 3)]
     expected = [like[0] + like[1] + like[2], like[0] + like[1] + like[3], like[1] + like[2] + like[3], like[3], 0, 0]
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
-    two = fitted(UserKNN, HAND, shrink=0, neighbours=2).score(stranger)[0]
+    two = fitted(UserKNN, HAND, weighting="none", shrink=0, neighbours=2).score(stranger)[0]
     np.testing.assert_allclose(two, [like[0] + like[1], like[0] + like[1], like[1], 0, 0, 0], rtol=1e-6)
 
 
 def test_user_knn_leaves_out_the_asker():
     own = ask([[0, 1]], 6)  # the query of user 0, whose training row is the same set
-    scores = fitted(UserKNN, HAND, shrink=0, neighbours=1, similarity="jaccard").score(own)[0]
+    scores = fitted(UserKNN, HAND, weighting="none", shrink=0, neighbours=1, similarity="jaccard").score(own)[0]
     np.testing.assert_allclose(scores, [2 / 3, 2 / 3, 2 / 3, 0, 0, 0], rtol=1e-6, err_msg="user 1 is next")
 
 

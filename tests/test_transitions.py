@@ -29,13 +29,13 @@ def test_sequential_rules_contract(check):
 
 def test_markov_by_hand():
     """0 -> 1 once; 1 -> 2 twice; 2 -> 1 once and 2 -> 2 once."""
-    scores = fitted(Markov, HAND).score(ask([[0], [0, 1], [1, 2], [3], [4], []], 5))
+    scores = fitted(Markov, HAND, window=1).score(ask([[0], [0, 1], [1, 2], [3], [4], []], 5))
     assert scores.tolist() == [[0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0.5, 0.5, 0, 0], [0] * 5, [0] * 5, [0] * 5]
 
 
 def test_markov_over_two_steps_by_hand():
     """Two steps count half: 0 -> 1 1, 0 -> 2 0.5; 1 -> 2 2.5, 1 -> 1 0.5; 2 -> 1 1, 2 -> 2 1."""
-    model = fitted(Markov, HAND, window=2)
+    model = fitted(Markov, HAND, window=2, position_half_life=1)
     chance = {0: [0, 2 / 3, 1 / 3, 0, 0], 1: [0, 1 / 6, 5 / 6, 0, 0], 2: [0, 0.5, 0.5, 0, 0]}
     scores = model.score(ask([[2, 0, 1], [1, 1]], 5))
     np.testing.assert_allclose(scores[0], np.add(chance[1], np.multiply(0.5, chance[0])), rtol=1e-6)

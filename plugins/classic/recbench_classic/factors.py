@@ -38,7 +38,7 @@ class ALSParams(Params):
     alpha0: float = param(
         0.1, "Weight of a pair that was not met; of one that was: 1 more.", low=1e-3, high=10.0, log=True, tune=True
     )
-    l2: float = param(0.01, "Penalty on the squared norms: lambda.", low=1e-4, high=10.0, log=True, tune=True)
+    l2: float = param(0.003, "Penalty on the squared norms: lambda.", low=1e-4, high=10.0, log=True, tune=True)
     nu: float = param(
         1.0, "How the penalty grows with the weight of a user or an item; 0: it does not.", low=0.0, high=2.0
     )
@@ -59,8 +59,9 @@ class ALS(Recommender):
 
     The solver is implicit's conjugate gradient, three steps a pass from the last solution. It takes one penalty for all
     rows, so with nu above 0 it is called for each penalty that many rows share; the other rows get theirs as `dim`
-    orthogonal columns of target 0, weighted by the row's penalty: the same sum of squares. No user is stored: a query's vector is the exact solution for
-    its history, so a new user is answered like any other. Any number of threads gives the same numbers.
+    orthogonal columns of target 0, weighted by the row's penalty: the same sum of squares. No user is stored: a query's
+    vector is the exact solution for its history, so a new user is answered like any other. An empty history scores 0
+    for every item. Any number of threads gives the same numbers.
     """
 
     Params = ALSParams

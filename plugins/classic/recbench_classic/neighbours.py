@@ -156,7 +156,7 @@ class UserKNNParams(SimilarityParams):
     """Similarity of users and their neighbourhood."""
 
     weighting: str = param(
-        "none",
+        "tfidf",
         "Items count alike (none), or less the more users met them (tfidf, bm25).",
         choices=("none", "tfidf", "bm25"),
         tune=True,

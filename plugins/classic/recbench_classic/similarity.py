@@ -117,23 +117,18 @@ def blocks(cost_R: NDArray) -> Iterator[slice]:
 
 def strongest(value_RS: csr_matrix, k: int) -> csr_matrix:
     """The k largest entries of each row; of those that tie at the cut, the ones of the lowest columns."""
-    start = value_RS.indptr
-    keep_N = np.ones(value_RS.nnz, bool)
-    for r in np.flatnonzero(np.diff(start) > k):  # only long rows: each has many numbers to partition
-        span = slice(start[r], start[r + 1])
-        keep_N[span] = False
-        keep_N[start[r] + largest(value_RS.data[span], value_RS.indices[span], k)] = True
+    value_N, start, length_R = value_RS.data, value_RS.indptr, np.diff(value_RS.indptr)
+    cut_R = np.full(len(length_R), -np.inf, value_N.dtype)
+    for r in np.flatnonzero(length_R > k):  # only long rows: each has many numbers to partition
+        cut_R[r] = np.partition(value_N[start[r] : start[r + 1]], length_R[r] - k)[length_R[r] - k]
+    row_N, cut_N = np.repeat(np.arange(len(length_R)), length_R), np.repeat(cut_R, length_R)
+    keep_N = value_N > cut_N
+    room_R = k - np.bincount(row_N[keep_N], minlength=len(length_R))
+    tied = np.flatnonzero(value_N == cut_N)
+    tied = tied[np.lexsort((value_RS.indices[tied], row_N[tied]))]
+    place = np.arange(len(tied)) - np.searchsorted(row_N[tied], row_N[tied])
+    keep_N[tied[place < room_R[row_N[tied]]]] = True
     return kept(value_RS, keep_N)
-
-
-def largest(value: NDArray, tiebreak: NDArray, k: int) -> NDArray:
-    """Positions of the k largest values; of those that tie at the cut, the lowest `tiebreak`."""
-    if len(value) <= k:
-        return np.arange(len(value))
-    cut = np.partition(value, len(value) - k)[len(value) - k]
-    above, tied = np.flatnonzero(value > cut), np.flatnonzero(value == cut)
-    tied = tied[np.argsort(tiebreak[tied])[: k - len(above)]]
-    return np.concatenate([above, tied])
 
 
 def kept(matrix: csr_matrix, keep_N: NDArray) -> csr_matrix:

@@ -51,9 +51,11 @@ class SequentialRulesParams(Params):
 class MarkovParams(Params):
     """How far a transition reaches and how it fades."""
 
-    window: int = param(1, "Steps that a transition reaches.", low=1, high=50, tune=True, unit="events")
+    window: int = param(
+        10, "Steps that a transition reaches; 1: the plain chain.", low=1, high=50, tune=True, unit="events"
+    )
     position_half_life: float = param(
-        1.0,
+        2.0,
         "Steps beyond the first after which a transition counts half; 0: never.",
         low=0.0,
         high=50.0,
