@@ -46,7 +46,7 @@ def exact(x_UI, l1, l2):
     return weight
 
 
-@pytest.mark.parametrize(("l1", "l2"), [(0.01, 0.01), (1.0, 10.0), (3.0, 1.0), (0.5, 1000.0)])
+@pytest.mark.parametrize(("l1", "l2"), [(0.1, 0.01), (1.0, 10.0), (3.0, 1.0), (0.5, 1000.0)])
 @pytest.mark.parametrize("entering", [64, 2])
 def test_slim_equals_the_exact_minimum(monkeypatch, l1, l2, entering):
     """Also where active sets begin small and grow, and items come in many blocks."""

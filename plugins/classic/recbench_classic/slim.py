@@ -35,7 +35,7 @@ SWEEPS = 3  # of coordinate descent between two attempts to solve for all weight
 class SLIMParams(Params):
     """Penalties and size."""
 
-    l1: float = param(1.0, "Penalty on the weights: how sparse they are.", low=0.01, high=100.0, log=True, tune=True)
+    l1: float = param(1.0, "Penalty on the weights: how sparse they are.", low=0.1, high=100.0, log=True, tune=True)
     l2: float = param(10.0, "Penalty on the squares of the weights.", low=0.01, high=1e4, log=True, tune=True)
     candidates: int = param(
         0, "Items most similar to an item (cosine) that may have a weight; 0: every item.", low=0, high=2000
