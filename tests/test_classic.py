@@ -138,7 +138,7 @@ def test_item_knn_by_hand():
 @pytest.mark.parametrize("weighting", ["cosine", "tfidf"])
 @pytest.mark.parametrize(("neighbours", "min_support"), [(100, 1), (4, 1), (4, 3)])
 def test_item_knn_equals_naive(drawn, monkeypatch, weighting, neighbours, min_support):
-    monkeypatch.setattr("recbench_classic.neighbours.CHUNK", 7)
+    monkeypatch.setattr("recbench_classic.similarity.PAIRS", 2000)
     data, queries = drawn
     seen_UI = dense(data)
     per_user = seen_UI.sum(axis=1, keepdims=True)
@@ -222,7 +222,8 @@ def test_loading_the_classes_imports_nothing_heavy():
         "import sys\nfrom importlib.metadata import EntryPoint\n"
         f"classes = [EntryPoint(n, v, 'recbench.model').load() for n, v in {points!r}.items()]\n"
         "assert all(c.__doc__ and c() for c in classes)\n"
-        "print(sorted({'scipy', 'sklearn', 'lightgbm', 'torch', 'pandas', 'hydra'} & set(sys.modules)))"
+        "heavy = {'scipy', 'sklearn', 'lightgbm', 'implicit', 'threadpoolctl', 'torch', 'pandas', 'hydra', 'pyarrow'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert len(points) == 11 and done.stdout.strip() == "[]"
+    assert len(points) >= len(CLASSES) and done.stdout.strip() == "[]"

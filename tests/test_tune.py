@@ -200,7 +200,7 @@ def test_a_cell_of_other_words_is_another_study(searched, tmp_path):
 
 @pytest.mark.parametrize(("words", "expected"), [
     ((), {"neighbours": {"low": 1, "high": 2000, "log": True}, "shrink": {"low": 0.0, "high": 1000.0, "log": False},
-          "weighting": {"choices": ["cosine", "tfidf"]}}),
+          "weighting": {"choices": ["cosine", "tfidf", "bm25"]}}),
     (("model.neighbours=50", "model.weighting=cosine"), {"shrink": {"low": 0.0, "high": 1000.0, "log": False}}),
     (("model.neighbours=interval(5,50)", "model.shrink=tag(log,interval(1,9))", "model.weighting=choice(tfidf)"),
      {"neighbours": {"low": 5, "high": 50, "log": True}, "shrink": {"low": 1.0, "high": 9.0, "log": True},
@@ -294,7 +294,7 @@ COMMA = ("model.neighbours=5,10", "cells", "model.neighbours=choice(5,10)", "lea
     ((*KNN, "sweep=bayes", "model.neighbours=range(1,9,0)"), ("range(1,9,0)", "range(START,STOP,STEP)")),
     ((*KNN, "sweep=bayes", "model.neighbours=range(1,1000000000)"), ("1 to 2000", "given 2001")),
     ((*KNN, "sweep=bayes", "+model.neigbours=choice(1,5)"), ("'neigbours'", "did you mean 'neighbours'?")),
-    ((*KNN, "sweep=bayes", "model.weighting=choice(cosine,bm25)"), ("weighting", "cosine, tfidf", "'bm25'")),
+    ((*KNN, "sweep=bayes", "model.weighting=choice(cosine,bm52)"), ("weighting", "cosine, tfidf, bm25", "'bm52'")),
     ((*KNN, "sweep=bayes", "model.neigbours=interval(1,5)"), ("'neigbours'", "did you mean 'neighbours'?")),
     (("-m", "model=ease,popular", *BEAUTY, "sweep=bayes", "model.l2=interval(1,5)"), ("model=popular", "'l2'")),
     ((*KNN, "sweep=grid"), ("neighbours, shrink", "model.neighbours=choice(...) model.shrink=choice(...)")),

@@ -43,10 +43,10 @@ class ProfileParams(Params):
         tune=True,
         unit="events",
     )
-    half_life_days: float = param(
-        0.0,
-        "Time after which an item of the history counts half, beside that; 0: never. Needs a clock.",
-        low=0.0,
+    half_life_days: float | None = param(
+        None,
+        "Time after which an item of the history counts half, beside that; none: never. Needs a clock.",
+        low=0.01,
         high=3650.0,
         unit="days",
     )
@@ -64,7 +64,7 @@ class Contents(Recommender):
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Read the item table; RecbenchError where a half-life in days meets data without a clock."""
-        if self.params.half_life_days and train.info.clock in ("order", "none"):
+        if self.params.half_life_days is not None and train.info.clock in ("order", "none"):
             raise RecbenchError(
                 f"half_life_days={self.params.half_life_days:g} needs real timestamps; data={train.info.name} has "
                 f"{train.info.clock} only; use position_half_life"

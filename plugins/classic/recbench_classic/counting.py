@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.model import Context, Recommender, Traits
 from recbench.params import Params, param
-from recbench_classic.matrices import last_of_pair
+from recbench_classic.matrices import DAY, last_of_pair
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
 
-DAY = 86400
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

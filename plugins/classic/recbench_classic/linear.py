@@ -1,10 +1,11 @@
-"""A linear item-to-item model in closed form.
+"""Linear item-to-item models in closed form.
 
 Letters: Q queries, U users, I items, E events, K items modelled.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from recbench.errors import RecbenchError
 from recbench.model import Context, Recommender, Traits
 from recbench.params import Params, param
 from recbench_classic.matrices import history, user_item
+from recbench_classic.memory import refuse_larger
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -39,7 +41,9 @@ class EASE(Recommender):
 
     P is the inverse of X'X + l2 and X the binary user-item matrix, in float32. P is dense (68,000 squared would be 19
     GB), so only the `max_items` items with the most users are modelled, ties to the lower row number; every other item
-    scores -0.000001 for everyone, just below an item that the history says nothing about.
+    scores -0.000001 for everyone, just below an item that the history says nothing about. Where items are left out, one
+    line on stderr says how many and what all of them would need; where even `max_items` may not fit into memory,
+    RecbenchError says so before any work.
     """
 
     Params = EASEParams
@@ -54,6 +58,7 @@ class EASE(Recommender):
         seen_UI = user_item(train.interactions)
         users_I = np.bincount(seen_UI.indices, minlength=seen_UI.shape[1])
         self.kept_K = np.sort(np.argsort(-users_I, kind="stable")[: self.params.max_items]).astype(np.int32)
+        self._weigh_up(len(users_I))
         seen_UK = seen_UI.tocsc()[:, self.kept_K].tocsr()
         seen_KU = seen_UK.T.tocsr()
         n = len(self.kept_K)
@@ -73,6 +78,18 @@ class EASE(Recommender):
         self.weight_KK /= -np.diag(self.weight_KK).copy()
         np.fill_diagonal(self.weight_KK, 0)
 
+    def _weigh_up(self, n_items: int) -> None:
+        """Say what is left out; refuse what does not fit: the matrix, and its copy when the model is saved."""
+        n = len(self.kept_K)
+        refuse_larger(n_bytes(n), f"ease: the matrix of {n} items", "give a smaller model.max_items")
+        if n < n_items:
+            print(
+                f"recbench: ease: models the {n} most popular of {n_items} items; all of them (model.max_items={n_items}) "
+                f"would need {n_bytes(n_items) / 1e9:.1f} GB of memory",
+                file=sys.stderr,
+                flush=True,
+            )
+
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the history alone, so a new user needs no refit."""
         seen_QK = history(queries).tocsc()[:, self.kept_K].tocsr()
@@ -81,6 +98,11 @@ class EASE(Recommender):
         scores_QI = np.full((len(queries), queries.n_items), OUTSIDE, np.float32)
         scores_QI[:, self.kept_K] = seen_QK @ self.weight_KK
         return scores_QI
+
+
+def n_bytes(n: int) -> int:
+    """What a float32 matrix of n items takes, twice: a model is saved through a buffer."""
+    return 8 * n * n
 
 
 def mirror(matrix: NDArray) -> None:

@@ -5,6 +5,7 @@ Letters: Q queries, U users, I items, E events, N pairs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,9 +34,25 @@ def user_item(log: Interactions) -> csr_matrix:
     return csr_matrix((ones, (log.user[last], log.item[last])), shape=(log.n_users, log.n_items))
 
 
-def history(queries: Queries, position_half_life: float = 0.0, half_life_days: float = 0.0) -> csr_matrix:
-    """(Q, I) float32: 1 at each item of the history, times 0.5 ** (what is since its last occurrence / half-life): events,
-    and days until the moment of asking; a half-life of 0 is none."""
+def counts(row: NDArray, column: NDArray, shape: tuple[int, int]) -> csr_matrix:
+    """float32 how often each (row, column) comes, columns sorted."""
+    from scipy.sparse import csr_matrix
+
+    matrix = csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=shape)
+    matrix.sum_duplicates()
+    return matrix
+
+
+def latest(queries: Queries, n: int) -> Queries:
+    """The queries with nothing but the last n events of each history to be read by `history`."""
+    return replace(queries, items=queries.items.last(n), times=queries.times.last(n))
+
+
+def history(queries: Queries, position_half_life: float = 0.0, half_life_days: float | None = None) -> csr_matrix:
+    """(Q, I) float32: 1 at each item of the history, halved every so many events and days since its last occurrence.
+
+    `position_half_life`: events, 0 for never; `half_life_days`: days to the moment of asking, None for never.
+    """
     from scipy.sparse import csr_matrix
 
     row, item = queries.items.flat()
@@ -44,7 +61,12 @@ def history(queries: Queries, position_half_life: float = 0.0, half_life_days: f
     if position_half_life > 0:
         since = np.cumsum(queries.items.lengths)[row] - 1 - np.arange(len(row))
         weight = np.exp2(-since[last] / position_half_life).astype(np.float32)
-    if half_life_days > 0:
-        days = np.maximum(queries.time[row] - queries.times.flat()[1], 0)[last] / DAY
-        weight = weight * np.exp2(-days / half_life_days).astype(np.float32)
+    if half_life_days is not None:
+        age = np.maximum(queries.time[row] - queries.times.flat()[1], 0)[last]
+        weight = weight * np.exp2(-age / (DAY * half_life_days)).astype(np.float32)
     return csr_matrix((weight, (row[last], item[last])), shape=(len(queries), queries.n_items))
+
+
+def dense(left_QI: csr_matrix, right_II: csr_matrix) -> NDArray:
+    """(Q, I) float32 left @ right; 0 where nothing of the left reaches."""
+    return (left_QI @ right_II).toarray().astype(np.float32, copy=False)

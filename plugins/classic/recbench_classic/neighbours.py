@@ -1,6 +1,6 @@
-"""Item-based nearest neighbours.
+"""Nearest neighbours: of items, of the last item alone, and of users.
 
-Letters: Q queries, U users, I items, E events, C items of a chunk.
+Letters: Q queries, U users, I items, R rows of a block.
 """
 
 from __future__ import annotations
@@ -13,27 +13,53 @@ from numpy.typing import NDArray
 
 from recbench.data import Queries
 from recbench.model import Context, Recommender, Traits
-from recbench.params import Params, param
-from recbench_classic.matrices import history, user_item
+from recbench.params import param
+from recbench_classic.matrices import counts, dense, history, latest
+from recbench_classic.memory import refuse_larger
+from recbench_classic.similarity import (
+    SimilarityParams,
+    kept,
+    pairs_bound,
+    products,
+    rarity,
+    similar,
+    squares,
+    strongest,
+    weighed,
+    with_data,
+)
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from recbench.dataset import Dataset
 
-CHUNK = 512
+BYTES_PER_NEIGHBOUR = 24  # number and row of each, three times while blocks are joined and turned
 
 
 @dataclass(frozen=True)
-class ItemKNNParams(Params):
-    """Similarity, neighbourhood and recency."""
+class ItemSimilarityParams(SimilarityParams):
+    """Similarity of items and their neighbourhood."""
 
-    neighbours: int = param(100, "Neighbours kept for each scored item.", low=1, high=2000, log=True, tune=True)
-    shrink: float = param(
-        10.0, "Added to the denominator: doubts similarities of rare items.", low=0.0, high=1000.0, tune=True
-    )
     weighting: str = param(
-        "cosine", "Users count alike, or less the more items they met.", choices=("cosine", "tfidf"), tune=True
+        "cosine",
+        "Users count alike (cosine), or less the more items they met (tfidf, bm25).",
+        choices=("cosine", "tfidf", "bm25"),
+        tune=True,
     )
     min_support: int = param(1, "Users two items must share to be neighbours.", low=1, high=1000)
+    keep: str = param(
+        "column",
+        "Who keeps its neighbours: each scored item (column), or each item of a history (row).",
+        choices=("column", "row"),
+        formerly="column",
+    )
+
+
+@dataclass(frozen=True)
+class ItemKNNParams(ItemSimilarityParams):
+    """Similarity, neighbourhood and recency."""
+
     position_half_life: float = param(
         0.0,
         "Events after which an item of the history counts half; 0: never.",
@@ -46,11 +72,18 @@ class ItemKNNParams(Params):
 class ItemKNN(Recommender):
     """Sums an item's similarities to the history (Sarwar et al., WWW 2001; shrinkage: Dacrema et al., RecSys 2019).
 
-    Similarity of items i and j: sum of w_u^2 over the users of both, over (norm_i * norm_j + shrink), where norm_i^2 is
-    the sum of w_u^2 over the users of i; w_u is 1 for `cosine`, log(1 + I / items of u) for `tfidf`. The neighbours are
-    chosen by column: each scored item keeps the `neighbours` items most similar to it, itself excluded, ties at the cut
-    going to the lower row number; an item of the history adds to the scores of those that kept it. Repeats in a
-    history count once, at the last occurrence. Fitting goes over chunks of items and never holds the full matrix.
+    Similarity of item i of the history and scored item j: s = sum of w_ui * w_uj over the users of both, divided by
+    norm_i * norm_j + shrink (`cosine`), norm_i^2 + norm_j^2 - s + shrink (`jaccard`; Tanimoto's where weights are not 1),
+    norm_i^(2 - 2 alpha) * norm_j^(2 alpha) + shrink (`asymmetric`; Aiolli, RecSys 2013, doi 10.1145/2507157.2507189), or
+    by nothing (`dot`). norm_i^2 is the sum of w_ui^2 over the users of i. The weight w_ui of a user is 1 for weighting
+    `cosine`, log(1 + I / items of u) for `tfidf`, and that times the saturated number of events for `bm25`.
+
+    The neighbours are chosen by column: each scored item keeps the `neighbours` items most similar to it, and an item of
+    the history adds to the scores of those that kept it. With `keep=row` each item of the history keeps the `neighbours`
+    items most similar to it and adds to those alone; libraries differ in this, and results with them. An item is never
+    its own neighbour; ties at the cut go to the lower row number. Repeats in a history count once, at the last
+    occurrence. Items that no neighbour reaches score 0. Fitting goes over blocks of items and never holds the full
+    matrix; RecbenchError, before any work, where the neighbours would not fit into memory.
     """
 
     Params = ItemKNNParams
@@ -60,57 +93,116 @@ class ItemKNN(Recommender):
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Find each item's neighbours; row: item of the history, column: scored item."""
-        from scipy.sparse import csr_matrix
+        p, log = self.params, train.interactions
+        count_IU = counts(log.item, log.user, (log.n_items, log.n_users))
+        mean_length = len(log) / max(1, log.n_items)
+        weight_IU = weighed(count_IU, rarity(count_IU), mean_length, p, p.weighting)
+        weight_UI = weight_IU.T.tocsr()
+        refuse_many(pairs_bound(weight_IU, weight_UI), p.neighbours)
+        near_RI = self._neighbours(weight_IU, weight_UI)
+        self.similarity_II = near_RI.T.tocsr() if p.keep == "column" else near_RI
 
-        p = self.params
-        seen_UI = user_item(train.interactions)
-        n_items = seen_UI.shape[1]
-        weighted_UI = seen_UI.copy()
-        if p.weighting == "tfidf":
-            per_user = np.diff(seen_UI.indptr)
-            weighted_UI.data *= np.repeat(np.log1p(n_items / np.maximum(per_user, 1)), per_user).astype(np.float32)
-        norm_I = np.sqrt(np.bincount(weighted_UI.indices, weighted_UI.data.astype(np.float64) ** 2, n_items))
-        norm_I = norm_I.astype(np.float32)
-        seen_IU, weighted_IU = seen_UI.T.tocsr(), weighted_UI.T.tocsr()
-        sources, targets, values = [], [], []
-        for begin in range(0, n_items, CHUNK):
-            end = min(begin + CHUNK, n_items)
-            shared_CI = weighted_IU[begin:end] @ weighted_UI
-            keep = None
-            if p.min_support > 1:
-                support_CI = shared_CI if p.weighting == "cosine" else seen_IU[begin:end] @ seen_UI
-                keep = support_CI.data >= p.min_support  # same entries in the same order as `shared_CI`
-            for c in range(end - begin):
-                span = slice(shared_CI.indptr[c], shared_CI.indptr[c + 1])
-                source, value = shared_CI.indices[span], shared_CI.data[span]
-                fine = source != begin + c
-                if keep is not None:
-                    fine &= keep[span]
-                source, value = source[fine], value[fine]
-                value = value / (norm_I[source] * norm_I[begin + c] + np.float32(p.shrink))
-                chosen = largest(value, source, p.neighbours)
-                sources.append(source[chosen])
-                values.append(value[chosen])
-                targets.append(len(chosen))
-        source, value = _joined(sources, np.int32), _joined(values, np.float32)
-        target = np.repeat(np.arange(n_items, dtype=np.int32), np.array(targets, np.int64))
-        self.similarity_II = csr_matrix((value, (source, target)), shape=(n_items, n_items))
+    def _neighbours(self, weight_IU: csr_matrix, weight_UI: csr_matrix) -> csr_matrix:
+        """(I, I) the neighbours of each row, whichever of the two it is."""
+        from scipy.sparse import vstack
+
+        p, square_I = self.params, squares(weight_IU)
+        ones_IU, ones_UI = (with_data(m, np.ones_like(m.data)) for m in (weight_IU, weight_UI))
+        alpha = p.alpha if p.keep == "column" else 1 - p.alpha
+        parts = [weight_IU[:0] @ weight_UI]
+        for rows, shared_RI in products(weight_IU, weight_UI):
+            row_N = np.repeat(np.arange(rows.start, rows.stop), np.diff(shared_RI.indptr))
+            keep_N = shared_RI.indices != row_N
+            if p.min_support > 1:  # the product of ones has the same entries in the same order
+                support_RI = shared_RI if p.weighting == "cosine" else ones_IU[rows] @ ones_UI
+                keep_N &= support_RI.data >= p.min_support
+            near_RI = similar(kept(shared_RI, keep_N), square_I[rows], square_I, p, alpha)
+            parts.append(strongest(near_RI, p.neighbours))
+        return vstack(parts, format="csr")
 
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the history alone; 0 where no item of it is a neighbour."""
-        weight_QI = history(queries, self.params.position_half_life)
-        return (weight_QI @ self.similarity_II).toarray().astype(np.float32, copy=False)
+        return dense(history(queries, self.params.position_half_life), self.similarity_II)
 
 
-def largest(value: NDArray, tiebreak: NDArray, k: int) -> NDArray:
-    """Positions of the k largest values; of those that tie at the cut, the lowest `tiebreak`."""
-    if len(value) <= k:
-        return np.arange(len(value))
-    cut = np.partition(value, len(value) - k)[len(value) - k]
-    above, tied = np.flatnonzero(value > cut), np.flatnonzero(value == cut)
-    tied = tied[np.argsort(tiebreak[tied])[: k - len(above)]]
-    return np.concatenate([above, tied])
+class LastItem(ItemKNN):
+    """Ranks items by their similarity to the last item of the history alone, as `item-knn` measures it.
+
+    What users met together counts, in whatever order (`markov` and `sequential-rules` read the order); all but the last
+    event of the history is ignored. The item-to-item list of shops (Linden, Smith, York, 2003, doi
+    10.1109/MIC.2003.1167344), and the item kNN of session-based comparisons (Ludewig and Jannach, UMUAI 2018, arXiv
+    1803.09587). Items that are no neighbour of the last one score 0.
+    """
+
+    Params = ItemSimilarityParams
+
+    def score(self, queries: Queries) -> NDArray:
+        """(Q, I) float32 similarities to the last item."""
+        return dense(history(latest(queries, 1)), self.similarity_II)
 
 
-def _joined(parts: list[NDArray], dtype: type) -> NDArray:
-    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)
+def refuse_many(bound_I: NDArray, neighbours: int) -> None:
+    """RecbenchError where the neighbours of all items may not fit into memory."""
+    stored = np.minimum(bound_I, neighbours).sum()
+    refuse_larger(
+        stored * BYTES_PER_NEIGHBOUR,
+        f"neighbours={neighbours} of {len(bound_I)} items",
+        "give fewer model.neighbours",
+    )
+
+
+@dataclass(frozen=True)
+class UserKNNParams(SimilarityParams):
+    """Similarity of users and their neighbourhood."""
+
+    weighting: str = param(
+        "tfidf",
+        "Items count alike (none), or less the more users met them (tfidf, bm25).",
+        choices=("none", "tfidf", "bm25"),
+        tune=True,
+    )
+
+
+class UserKNN(Recommender):
+    """Sums the similarities of the training users who met an item (Resnick et al., CSCW 1994, doi 10.1145/192844.192905).
+
+    Similarity of the asking history u and training user v: s = sum of w_ui * w_vi over the items of both, divided by
+    norm_u * norm_v + shrink (`cosine`), norm_u^2 + norm_v^2 - s + shrink (`jaccard`), norm_u^(2 - 2 alpha) *
+    norm_v^(2 alpha) + shrink (`asymmetric`), or by nothing (`dot`). The weight of an item is 1 for weighting `none`,
+    log(1 + U / users of i) for `tfidf`, and that times the saturated number of events for `bm25`.
+
+    The neighbours are found when the question is put, from its history alone, so a new user needs no refit: the
+    `neighbours` training users most similar to it, ties at the cut going to the lower row number, the asking user's own
+    training row excluded. Each neighbour counts once an item. Items that no neighbour met score 0. Histories are
+    compared in blocks of bounded memory.
+    """
+
+    Params = UserKNNParams
+    traits = Traits()
+    small = {"neighbours": 20}
+    fitted = ("seen_UI", "weight_IU", "square_U", "rarity_I", "mean_length")
+
+    def fit(self, train: Dataset, context: Context) -> None:
+        """Weigh the items that each user met; nothing is compared yet."""
+        p, log = self.params, train.interactions
+        count_UI = counts(log.user, log.item, (log.n_users, log.n_items))
+        self.seen_UI = with_data(count_UI, np.ones_like(count_UI.data))
+        self.rarity_I = rarity(count_UI)
+        self.mean_length = np.array(len(log) / max(1, log.n_users))
+        weight_UI = weighed(count_UI, self.rarity_I, float(self.mean_length), p, p.weighting)
+        self.weight_IU = weight_UI.T.tocsr()
+        self.square_U = squares(weight_UI)
+
+    def score(self, queries: Queries) -> NDArray:
+        """(Q, I) float32 from the history and the training users like it."""
+        p = self.params
+        count_QI = counts(*queries.items.flat(), (len(queries), queries.n_items))
+        weight_QI = weighed(count_QI, self.rarity_I, float(self.mean_length), p, p.weighting)
+        square_Q = squares(weight_QI)
+        scores_QI = np.zeros((len(queries), queries.n_items), np.float32)
+        for rows, shared_RU in products(weight_QI, self.weight_IU):
+            asker_N = np.repeat(queries.user[rows], np.diff(shared_RU.indptr))
+            others_RU = kept(shared_RU, shared_RU.indices != asker_N)
+            near_RU = strongest(similar(others_RU, square_Q[rows], self.square_U, p, 1 - p.alpha), p.neighbours)
+            scores_QI[rows] = dense(near_RU, self.seen_UI)
+        return scores_QI
