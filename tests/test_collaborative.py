@@ -20,7 +20,6 @@ from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import Context
 from recbench.neural.choices import FitParams, LossParams, TrainParams
-from recbench.testing import run_checks
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -86,11 +85,6 @@ def test_the_entry_points_name_the_classes(cls):
     points = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]["entry-points"]["recbench.model"]
     (name,) = [name for name, where in points.items() if where.endswith(f":{cls.__name__}")]
     assert registry.find("model", name).load() is cls and len(points) == len(CLASSES)
-
-
-@pytest.mark.parametrize("cls", CLASSES)
-def test_contract(cls):
-    assert [(name, wrong) for name, wrong in run_checks(cls) if wrong] == []
 
 
 def test_rows_hold_each_item_once_and_leave_out_users_without_events():

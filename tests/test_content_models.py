@@ -16,7 +16,6 @@ from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.plan import Board, Plan, refuse_lacking
-from recbench.testing import checks
 
 TEXTS = ["red apple apple pie", "green apple", "Blue car car", None, "red car"]
 TABLE = pd.DataFrame(
@@ -34,16 +33,6 @@ def shop(clock="seconds", items=TABLE):
     info = DatasetInfo("toy", "toy", clock, "none", "here")
     log = Interactions.sorted(np.array([0, 0]), np.array([0, 2]), np.array([0, 1]), n_users=1, n_items=5)
     return Dataset(info, log, np.arange(1), np.arange(5), items)
-
-
-@checks(Tfidf)
-def test_tfidf_contract(check):
-    check()
-
-
-@checks(Attributes)
-def test_attributes_contract(check):
-    check()
 
 
 def cosines(vectors, history, weights):

@@ -10,17 +10,6 @@ from recbench_classic.factors import ALS, BPR
 from test_classic import ask, dataset, dense, fitted
 
 from recbench.errors import RecbenchError
-from recbench.testing import checks
-
-
-@checks(ALS)
-def test_als_contract(check):
-    check()
-
-
-@checks(BPR)
-def test_bpr_contract(check):
-    check()
 
 
 @pytest.fixture(scope="module")

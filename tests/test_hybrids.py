@@ -34,25 +34,10 @@ from recbench.parts import DAY
 from recbench.plan import Board
 from recbench.run import Surroundings, execute
 from recbench.split import split
-from recbench.testing import checks, worlds
+from recbench.testing import worlds
 
 BOARDS = Path(__file__).parents[1] / "leaderboards"
 TRAIN_ONLY, REFITTED = shop_board("strict"), shop_board("refitted", fit_on="train+valid")
-
-
-@checks(Blend)
-def test_blend_contract(check):
-    check()
-
-
-@checks(Rerank)
-def test_rerank_contract(check):
-    check()
-
-
-@checks(Switch)
-def test_switch_contract(check):
-    check()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from recbench_classic.similarity import PAIRS, blocks
 from test_classic import ask, dataset, dense, fitted
 
 from recbench.errors import RecbenchError
-from recbench.testing import checks
 
 # 6 users x 6 items; user 0 meets item 0 three times, nobody meets item 5
 TABLE = np.array(
@@ -30,21 +29,6 @@ USER, ITEM = np.nonzero(TABLE)
 HAND = dataset(np.r_[0, 0, USER], np.r_[0, 0, ITEM], np.arange(len(USER) + 2), 6, 6)
 PAIRS_SHARED = {(0, 1): 2, (0, 2): 2, (1, 2): 2, (1, 3): 1, (2, 3): 1, (3, 4): 1}
 USERS_OF = [3, 3, 3, 2, 2, 0]
-
-
-@checks(ItemKNN)
-def test_item_knn_contract(check):
-    check()
-
-
-@checks(LastItem)
-def test_last_item_contract(check):
-    check()
-
-
-@checks(UserKNN)
-def test_user_knn_contract(check):
-    check()
 
 
 def by_hand(value):

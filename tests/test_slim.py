@@ -18,12 +18,6 @@ from recbench.data import Interactions, Queries, Ragged
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import top_k
-from recbench.testing import checks
-
-
-@checks(SLIM)
-def test_slim_contract(check):
-    check()
 
 
 def drawn(n_users=120, n_items=40, n_events=1500, seed=5):

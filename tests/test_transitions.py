@@ -9,22 +9,11 @@ from recbench_classic.transitions import Markov, SequentialRules
 from test_classic import DAY, ask, dataset, fitted
 
 from recbench.errors import RecbenchError
-from recbench.testing import checks
 
 # user 0: 0 1 2 1 at days 0, 1, 2, 6; user 1: 1 2 2 at days 0, 1, 2; user 2: 3 alone
 HAND = dataset(
     [0, 0, 0, 0, 1, 1, 1, 2], [0, 1, 2, 1, 1, 2, 2, 3], np.array([0, 1, 2, 6, 0, 1, 2, 0]) * DAY, 3, 5
 )  # fmt: skip
-
-
-@checks(Markov)
-def test_markov_contract(check):
-    check()
-
-
-@checks(SequentialRules)
-def test_sequential_rules_contract(check):
-    check()
 
 
 def test_markov_by_hand():
