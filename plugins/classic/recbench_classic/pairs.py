@@ -85,6 +85,13 @@ def strongest(group: NDArray, strength: NDArray, k: int) -> NDArray:
     return np.sort(order[place < k])
 
 
+def sorted_product(left_IU: csr_matrix, right_UI: csr_matrix, rows: slice) -> csr_matrix:
+    """(C, I) with entries by row, then item; sums of 0 are none."""
+    block_CI = left_IU[rows] @ right_UI
+    block_CI.sort_indices()
+    return block_CI
+
+
 def item_chunks(n_items: int) -> Iterator[slice]:
     yield from (slice(begin, min(begin + CHUNK, n_items)) for begin in range(0, n_items, CHUNK))
 
@@ -93,18 +100,22 @@ class Shared:
     """The pairs of items of a chunk and others that some user has rated both: (E,) `row`, `item` and `count` of users."""
 
     def __init__(self, met_IU: csr_matrix, met_UI: csr_matrix, rows: slice) -> None:
-        block_CI = met_IU[rows] @ met_UI
+        block_CI = sorted_product(met_IU, met_UI, rows)
         self.rows, self.shape = rows, block_CI.shape
         self.row, self.item, self.count = entry_rows(block_CI), block_CI.indices, block_CI.data
 
     def sums(self, left_IU: csr_matrix, right_UI: csr_matrix) -> NDArray:
-        """(E,) what a product of other entries comes to; the product itself leaves out sums of 0."""
-        return np.asarray((left_IU[self.rows] @ right_UI)[self.row, self.item]).ravel()
+        """(E,) what the product of other values at the same pairs of user and item comes to."""
+        block_CI, n_items = sorted_product(left_IU, right_UI, self.rows), self.shape[1]
+        if block_CI.nnz == len(self.count):
+            return block_CI.data
+        sum_E, known_E = np.zeros(len(self.count)), self.row * n_items + self.item
+        sum_E[np.searchsorted(known_E, entry_rows(block_CI) * n_items + block_CI.indices)] = block_CI.data
+        return sum_E
 
     def partners(self, allowed_E: NDArray, strength_E: NDArray, k: int) -> NDArray:
         """Rising places of the k strongest allowed pairs of each item, none with itself, ties to the lower row number."""
         at = np.flatnonzero(allowed_E & (self.item != self.row + self.rows.start))
-        at = at[np.lexsort((self.item[at], self.row[at]))]
         return at[strongest(self.row[at], strength_E[at], k)]
 
     def picked(self, at: NDArray, data_E: NDArray) -> csr_matrix:

@@ -61,7 +61,7 @@ class LinearRegression(Rater):
     """
 
     Params = LinearRegressionParams
-    small = {"folds": 4}
+    small = {"folds": 2}
     fitted = ("mean", "range_2", "intercept", "weight_D", "item_I", *DESIGN, *(f"rule_{name}" for name in RULES))
 
     def fit(self, train: Dataset, context: Context) -> None:
