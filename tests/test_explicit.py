@@ -1,4 +1,5 @@
-"""The models of values against values worked out by hand, naive loops, finite differences and scikit-learn.
+"""The models of values against values worked out by hand, naive loops, finite differences and scikit-learn; the kit of each is in
+test_kit.py, with that of every plugin.
 
 Letters: Q questions, U users, I items, K numbers of a vector.
 """
@@ -22,16 +23,8 @@ from recbench.errors import RecbenchError
 from recbench.features import FeatureParams, Features, behaviour_features, rate_prior
 from recbench.model import Context
 from recbench.standard import Standard
-from recbench.testing.kit import checks_of
 
 CLASSES = (MeanRating, BiasedMF, SVDpp, SlopeOne, ItemKNNRating, LinearRegression)
-KIT = [pytest.param(cls, check, id=f"{cls.__name__}-{check.__name__}") for cls in CLASSES for check in checks_of(cls)]
-DAY = 86400
-
-
-@pytest.mark.parametrize(("cls", "check"), KIT)
-def test_contract(cls, check):
-    check(cls)
 
 
 def dataset(user, item, value, n_users, n_items, time=None, clock="seconds", **fields):

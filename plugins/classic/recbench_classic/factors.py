@@ -87,7 +87,7 @@ class MeanRating(FactorRater):
 class RidgeParams(Params):
     """Width and penalty of what is solved for each row."""
 
-    dim: int = param(20, "Length of the vectors.", low=1, high=512, log=True, tune=True)
+    dim: int = param(20, "Length of the vectors.", low=1, high=256, log=True, tune=True)
     l2: float = param(15.0, "Penalty on the vectors of users and items.", low=0.01, high=100.0, log=True, tune=True)
     l2_bias: float = param(3.0, "Penalty on their levels.", low=0.01, high=100.0, log=True, tune=True)
 
@@ -112,14 +112,15 @@ def ridge(rated: Rated, target_N: NDArray, features_IF: NDArray, penalty_RF: NDA
 
 
 def blocks(count_R: NDArray, width: int) -> Iterator[NDArray]:
-    """(B,) rows that have any, the shortest first, as many as stay below CELLS numbers of `width` a place."""
+    """(B,) rows that have any items, the shortest first, as many as keep design and squares below CELLS numbers."""
     order = np.argsort(count_R, kind="stable")
     order = order[np.searchsorted(count_R[order], 1) :]
     while len(order):
-        count_B = count_R[order[: max(1, CELLS // (width * count_R[order[0]]))]]
-        n_rows = np.searchsorted(np.arange(1, len(count_B) + 1) * count_B * width, CELLS, side="right")
-        block, order = order[: max(1, n_rows)], order[max(1, n_rows) :]
-        yield block
+        most = max(1, CELLS // (width * max(width, count_R[order[0]])))
+        cells_B = np.arange(1, most + 1)[: len(order)] * np.maximum(count_R[order[:most]], width) * width
+        n_rows = max(1, np.searchsorted(cells_B, CELLS, side="right"))
+        yield order[:n_rows]
+        order = order[n_rows:]
 
 
 @dataclass(frozen=True)

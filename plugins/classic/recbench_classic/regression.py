@@ -80,7 +80,7 @@ class LinearRegression(Rater):
         values_ND = self.standard(raw).values.astype(float)
         block_IG = design.item_block() * np.sqrt(p.l2 / p.l2_items)  # larger columns: a smaller penalty
         x_ND = hstack([csr_matrix(values_ND), block_IG[log.item]], format="csr")
-        solved = Ridge(alpha=p.l2, solver="sparse_cg", tol=1e-8).fit(x_ND, log.value.astype(float))
+        solved = Ridge(alpha=p.l2, solver="sparse_cg", tol=1e-6).fit(x_ND, log.value.astype(float))
         n = values_ND.shape[1]
         self.weight_D, self.intercept = solved.coef_[:n], np.array(solved.intercept_)
         self.item_I = block_IG @ solved.coef_[n:]

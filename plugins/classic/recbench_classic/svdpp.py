@@ -32,8 +32,8 @@ class SVDppParams(RidgeParams):
     l2_implicit: float = param(
         50.0, "Penalty on the vectors of what was rated at all.", low=0.01, high=1000.0, log=True, tune=True
     )
-    epochs: int = param(15, "Passes over the users.", low=1, high=1000, log=True, tune=True)
-    rate: float = param(0.02, "Step of Adam at the start; it falls to 0.", low=1e-4, high=1.0, log=True, tune=True)
+    epochs: int = param(15, "Passes over the users.", low=1, high=200, log=True, tune=True)
+    rate: float = param(0.02, "Step of Adam at the start; it falls to 0.", low=1e-3, high=0.3, log=True, tune=True)
     batch: int = param(64, "Users a step.", low=1, high=1 << 16)
 
 
