@@ -29,7 +29,7 @@ CLASSES = (MeanRating, BiasedMF, SVDpp, SlopeOne, ItemKNNRating, LinearRegressio
 
 def dataset(user, item, value, n_users, n_items, time=None, clock="seconds", **fields):
     time = np.arange(len(user)) if time is None else np.array(time)
-    columns = (np.array(user), np.array(item), time)
+    columns = (np.array(user, int), np.array(item, int), time)
     log = Interactions.sorted(*columns, n_users=n_users, n_items=n_items, value=np.array(value, np.float32))
     return Dataset(
         DatasetInfo("toy", "toy", clock, "none", "here"), log, np.arange(n_users), np.arange(n_items), **fields
@@ -391,6 +391,15 @@ def test_saved_models_answer_the_same(drawn, asked, tmp_path, cls):
     assert loaded.params == model.params
     assert np.array_equal(loaded.predict(asked), model.predict(asked))
     assert np.array_equal(loaded.score(asked), model.score(asked))
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_empty_log(cls):
+    nothing = dataset([], [], [], 2, 3) if cls is not LinearRegression else dataset([0], [1], [4], 2, 3)
+    model = fitted(cls, nothing, **cls.small)
+    queries = ask([0, 1], [[], [(1, 2)]], 3)
+    assert np.isfinite(model.predict(queries)).all() and np.isfinite(model.score(queries)).all()
+    assert model.predict(queries.take(slice(0, 0))).shape == (0, 1)
 
 
 @pytest.mark.parametrize("cls", [BiasedMF, SVDpp])

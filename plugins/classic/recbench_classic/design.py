@@ -81,12 +81,12 @@ class Design:
     def of_queries(self, queries: Queries, item_Q: NDArray) -> Features:
         """The columns of questions: users by their histories, items by the training events."""
         first, which_Q = distinct_histories(queries)
-        asked = queries.take(first)
+        asked, events = queries.take(first), self.log
         user, item = asked.items.flat()
         columns = {"behavior": asked.behaviors.flat()[1], "value": asked.values.flat()[1]}
-        kinds = {"behaviors": self.log.behaviors, "n_users": len(first), "n_items": queries.n_items}
+        kinds = {"behaviors": events.behaviors, "n_users": len(first), "n_items": queries.n_items}
         histories = Interactions.sorted(user, item, asked.times.flat()[1], **columns, **kinds)
-        return self.columns(histories, self.log, which_Q, item_Q, queries.time)
+        return self.columns(histories, events, which_Q, item_Q, queries.time)
 
     def of_rows(self, log: Interactions, past: bool, folds: int, seed: int) -> Features:
         """The columns of training events: each asked when it came, or, fold by fold, after all events of other folds."""

@@ -161,6 +161,7 @@ class BiasedMF(FactorRater):
             own_IF = ridge(turned, turned.value - mean - own_UF[turned.item, 0], features_UF, self.penalties(turned))
             self.bias_I, self.vector_IK = own_IF[:, 0], own_IF[:, 1:]
         self.n_parameters = self.bias_I.size + self.vector_IK.size
+        self.chosen_epochs, self.stopped_by = self.params.sweeps, "epochs"
 
     def rows(self, rated: Rated) -> NDArray:
         target_N = rated.value - self.mean - self.bias_I[rated.item]

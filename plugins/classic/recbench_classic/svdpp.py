@@ -69,6 +69,7 @@ class SVDpp(FactorRater):
             for batch in steps:
                 adam.step(self.loss_and_gradients(rated.take(batch), len(batch) / len(users))[1])
         self.n_parameters = sum(array.size for array in learned)
+        self.chosen_epochs, self.stopped_by = p.epochs, "epochs"
 
     def rows(self, rated: Rated) -> NDArray:
         """(R, F) b, then p + z, where z is the part of what was rated."""
