@@ -95,7 +95,8 @@ class RidgeParams(Params):
 def ridge(rated: Rated, target_N: NDArray, features_IF: NDArray, penalty_RF: NDArray) -> NDArray:
     """(R, F) x with the least sum over a row of (target - x . features_item)^2, plus sum of penalty x^2; 0 for no items.
 
-    Rows are solved in blocks of like length, padded with items without features.
+    `target_N`: (N,) of the pairs. `features_IF`: (I, F). `penalty_RF`: (R, F) above 0. Rows are solved in blocks of like
+    length, padded with an item without features.
     """
     n_features, count_R, pairs = features_IF.shape[1], rated.per_row, rated.rows
     out_RF, diagonal = np.zeros((rated.n_rows, n_features)), np.arange(n_features)
