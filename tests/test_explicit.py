@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import entries
-from recbench_classic.factors import BiasedMF, MeanRating, ridge
-from recbench_classic.pairs import ItemKNNRating, SlopeOne, strongest
-from recbench_classic.rated import Rated
-from recbench_classic.regression import LinearRegression
-from recbench_classic.svdpp import SVDpp
+from recbench_classic.ratings.factors import BiasedMF, MeanRating, ridge
+from recbench_classic.ratings.pairs import ItemKNNRating, SlopeOne, strongest
+from recbench_classic.ratings.rated import Rated
+from recbench_classic.ratings.regression import LinearRegression
+from recbench_classic.ratings.svdpp import SVDpp
 
 from recbench.data import Interactions, Queries, Ragged
 from recbench.dataset import Dataset, DatasetInfo
@@ -153,8 +153,8 @@ def test_item_knn_rating_by_hand():
 
 @pytest.mark.parametrize("neighbours", [3, 1000])
 def test_item_knn_rating_equals_naive(drawn, asked, monkeypatch, neighbours):
-    monkeypatch.setattr("recbench_classic.pairs.CHUNK", 4)
-    monkeypatch.setattr("recbench_classic.pairs.CELLS", 200)
+    monkeypatch.setattr("recbench_classic.ratings.pairs.CHUNK", 4)
+    monkeypatch.setattr("recbench_classic.ratings.pairs.CELLS", 200)
     value_UI = dense(drawn)
     mean, item_I, user_U = levels(value_UI, 4.0, 10)
     e = value_UI - mean - item_I - user_U[:, None]
@@ -180,8 +180,8 @@ def test_item_knn_rating_equals_naive(drawn, asked, monkeypatch, neighbours):
 
 
 def test_slope_one_equals_naive(drawn, asked, monkeypatch):
-    monkeypatch.setattr("recbench_classic.pairs.CHUNK", 4)
-    monkeypatch.setattr("recbench_classic.pairs.CELLS", 200)
+    monkeypatch.setattr("recbench_classic.ratings.pairs.CHUNK", 4)
+    monkeypatch.setattr("recbench_classic.ratings.pairs.CELLS", 200)
     value_UI = dense(drawn)
     model, expected = fitted(SlopeOne, drawn, min_support=3), []
     mean, item_I, user_U = levels(value_UI, 5.0, 10)
@@ -214,7 +214,7 @@ def test_the_strongest_of_each_group_ties_to_the_first():
 
 @pytest.mark.parametrize("cells", [1 << 22, 60])
 def test_ridge_equals_a_dense_solve_a_row(drawn, monkeypatch, cells):
-    monkeypatch.setattr("recbench_classic.factors.CELLS", cells)
+    monkeypatch.setattr("recbench_classic.ratings.factors.CELLS", cells)
     rng, rated = np.random.default_rng(0), Rated.of_log(drawn.interactions)
     target_N, features_IF = rng.normal(size=len(rated)), rng.normal(size=(N_ITEMS, 4))
     penalty_RF = rng.random((N_USERS, 4)) + 0.1

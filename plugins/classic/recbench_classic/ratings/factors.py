@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.model import Context, Traits
 from recbench.params import Params, param
-from recbench_classic.rated import CELLS, Rated, Rater, item_levels, row_levels
+from recbench_classic.ratings.rated import CELLS, Rated, Rater, item_levels, row_levels
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset

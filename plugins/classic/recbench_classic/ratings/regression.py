@@ -17,8 +17,8 @@ from recbench.features import Features
 from recbench.model import Context
 from recbench.params import Params, param
 from recbench.standard import Standard
-from recbench_classic.design import Design
-from recbench_classic.rated import Rated, Rater, item_levels
+from recbench_classic.ratings.design import Design
+from recbench_classic.ratings.rated import Rated, Rater, item_levels
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset

@@ -20,7 +20,7 @@ from recbench.data import Interactions, Queries
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.features import FeatureParams, Features, behaviour_features, rate_prior
 from recbench.past import Past
-from recbench_classic.rated import distinct_histories
+from recbench_classic.ratings.rated import distinct_histories
 
 if TYPE_CHECKING:
     import pandas as pd

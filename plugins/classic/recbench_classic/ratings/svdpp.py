@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from recbench.model import Context, Traits
 from recbench.params import param
-from recbench_classic.factors import FactorRater, RidgeParams, ridge
-from recbench_classic.rated import Rated, item_levels
+from recbench_classic.ratings.factors import FactorRater, RidgeParams, ridge
+from recbench_classic.ratings.rated import Rated, item_levels
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
