@@ -17,6 +17,7 @@ from recbench.entry import write_atomically
 
 DOCS = Path(__file__).parent
 OURS = ("recbench-classic", "recbench-collaborative", "recbench-sequential")
+ASKED = {"ranking": "data=ecommerce", "rating": "board=video-rating"}  # where a model's first task is asked
 
 
 def cards() -> dict[str, str]:
@@ -34,7 +35,7 @@ def card(plugin: registry.Plugin) -> str:
     parts = [
         f"# {plugin.name}",
         inspect.getdoc(cls) or "",
-        f"    python -m recbench model={plugin.name} data=ecommerce",
+        f"    python -m recbench model={plugin.name} {ASKED[cls.traits.tasks[0]]}",
     ]
     known = [f.name for f in dataclasses.fields(cls.traits) if getattr(cls.traits, f.name) is True]
     parts += [

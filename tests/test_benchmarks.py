@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 HOME = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(HOME))
+import ratings  # noqa: E402
 import reference_loop as hand  # noqa: E402
 import sequential  # noqa: E402
 import sequential_page  # noqa: E402
@@ -236,3 +237,22 @@ def test_a_rival_trains_and_ranks(name, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=True)
     (training,) = json.loads((tmp_path / "a.json").read_text()).values()
     assert training["found"][name]["cpu"] > 0, done.stderr
+
+
+@pytest.mark.parametrize(("rmse", "held"), [(0.92, "yes"), (0.93, "**no**")])
+def test_the_page_of_ratings_says_which_bars_are_held(rmse, held):
+    lap = {"mae": 0.7, "fit": 1.0, "answer": 0.5, "spread": 0.001}
+    rivals = {"SVDpp": lap | {"rmse": 0.915, "fit": 20.0}, "Other": lap | {"rmse": 0.9}}
+    found = {name: lap | {"rmse": rmse} for name in ratings.OURS} | {
+        name: lap | {"rmse": 0.9} for name in ratings.RIVAL_OF.values()
+    }
+    told = {"data": "ml-100k", "machine": "M", "python": "3", "load": 0, "date": "D", "rival": "1"}
+    page = ratings.page({"video-rating": told | {"found": found | rivals}})
+    (line,) = [line for line in page.splitlines() if line.startswith("| svd++ ")]
+    assert line.endswith(f"{held} |") and "| SVDpp |" in line and "| 20.00 |" in line
+    assert "Other has RMSE 0.9000" in page
+
+
+def test_the_page_of_ratings_is_that_of_its_record():
+    record = json.loads(ratings.RECORD.read_text())
+    assert ratings.PAGE.read_text() == ratings.page(record), "run python benchmarks/ratings.py"

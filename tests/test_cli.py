@@ -185,7 +185,7 @@ def test_flags_may_stand_anywhere(quickly, tmp_path):
 COMPLETE = """
 eval "$(python -m recbench -sc install=bash)"
 complete -p recbench
-for line in "recbench model=tr" "recbench show model=item" "recbench model=item-knn model.sh" "recbench what is"; do
+for line in "recbench model=tr" "recbench show model=item-knn-" "recbench model=item-knn model.sh" "recbench what is"; do
     COMP_LINE="$line" COMP_POINT=${#line} COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     hydra_bash_completion
     echo "${COMPREPLY[@]}"
@@ -206,7 +206,7 @@ def test_tab_completes_plugins_and_parameters(tmp_path, data_dir):
     assert done.stderr == ""
     rule, *answers = done.stdout.splitlines()
     assert rule.endswith("-F hydra_bash_completion recbench")
-    assert answers == ["model=transformer", "model=item-knn", "model.shrink=", ""]
+    assert answers == ["model=transformer", "model=item-knn-rating", "model.shrink=", ""]
 
 
 def test_import_and_help_are_light(recbench, tmp_path):

@@ -1,0 +1,1 @@
+"""Models of values: what a user will give to an item."""
