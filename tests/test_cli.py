@@ -185,7 +185,7 @@ def test_flags_may_stand_anywhere(quickly, tmp_path):
 COMPLETE = """
 eval "$(python -m recbench -sc install=bash)"
 complete -p recbench
-for line in "recbench model=tr" "recbench show model=item-knn-" "recbench model=item-knn model.sh" "recbench what is"; do
+for line in "recbench model=transf" "recbench show model=item-knn-" "recbench model=item-knn model.sh" "recbench what is"; do
     COMP_LINE="$line" COMP_POINT=${#line} COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     hydra_bash_completion
     echo "${COMPREPLY[@]}"

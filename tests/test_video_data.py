@@ -73,7 +73,7 @@ def test_ml_100k():
 @needs("ml-100k")
 def test_video_board_asks_viewers_who_have_a_history():
     data = loaded("video")
-    board, last, _ = find("data", "video").load().boards
+    board, last, *_ = find("data", "video").load().boards
     parts = split(data, board)
     assert (board.name, last.name, last.split) == ("video", "video-last", "leave_last_out")
     assert (len(parts.valid.queries), len(parts.test.queries)) == (3948, 7911)
@@ -84,6 +84,18 @@ def test_video_board_asks_viewers_who_have_a_history():
     row, time = parts.test.queries.times.flat()
     assert (time < parts.test.queries.time[row]).all()  # what shares the second of an answer is no history
     assert len(split(data, last).test.queries) == 943
+
+
+@needs("ml-100k")
+def test_video_boards_of_ratings_and_of_cold_items():
+    data, boards = loaded("video"), {board.name: board for board in find("data", "video").load().boards}
+    rated = split(data, boards["video-rating"])
+    assert [len(part.interactions) for part in (rated.train, rated.refit)] == [80078, 90060]
+    assert len(rated.test.queries) == 9940 and set(rated.test.values.tolist()) == {1, 2, 3, 4, 5}
+    cold = split(data, boards["video-cold"])
+    candidates = np.flatnonzero(cold.test.queries.candidates)
+    assert (len(candidates), len(cold.test.queries)) == (78, 4426)
+    assert not np.isin(cold.refit.interactions.item, candidates).any()
 
 
 @needs("ml-1m")
