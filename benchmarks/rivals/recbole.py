@@ -11,7 +11,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from classic_rivals import Contestant, padded
 from sequential_rivals import K, Rival, quiet
+
+
+USERS = 1024  # asked at once
+
+
+def silence() -> None:
+    """Before it is imported: what it would print, what it would read from the command line, and how it loads."""
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    sys.argv[1:] = []
+    quiet()
+    logging.disable(logging.CRITICAL)
 
 
 def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
@@ -21,15 +33,12 @@ def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
     """
     if shape["loss"] != "softmax":
         raise SystemExit(f"RecBole's SASRec has no loss={shape['loss']}")
-    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
-    sys.argv[1:] = []  # it would read them
+    silence()
     import torch
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
-    quiet()
-    logging.disable(logging.CRITICAL)
     (folder / "rows").mkdir()
     lines = ["user_id:token\titem_id:token\ttimestamp:float"]
     for u, (a, b) in enumerate(zip(data.start[:-1], data.start[1:], strict=True)):
@@ -111,3 +120,47 @@ def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
                 judge(judged(valid, 0))
 
     return Rival(len(train_part._dataset), len(train_part._dataset), shape["batch"], train, rank)
+
+
+def classic(model: str, options: dict[str, Any], data: SimpleNamespace, folder: Path) -> Contestant:
+    """A model fits when it is made; the trainer's pass over the data, which teaches it nothing more, is left out."""
+    silence()
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model
+    from recbole.utils.case_study import full_sort_topk
+
+    users = np.flatnonzero(data.test >= 0)
+    parts = {"train": (data.user, data.item), "valid": (users, data.test[users]), "test": (users, data.test[users])}
+    (folder / "pairs").mkdir()
+    for part, columns in parts.items():
+        lines = ["user_id:token\titem_id:token", *(f"{u}\t{i}" for u, i in zip(*columns, strict=True))]
+        (folder / "pairs" / f"pairs.{part}.inter").write_text("\n".join(lines) + "\n")
+    given: dict[str, Any] = {
+        "data_path": str(folder),
+        "benchmark_filename": list(parts),
+        "load_col": {"inter": ["user_id", "item_id"]},
+        "eval_args": {"order": "RO", "mode": "full", "group_by": None},
+        "use_gpu": False,
+        "show_progress": False,
+        "state": "ERROR",
+    }
+    given |= {"k": options["neighbours"], "shrink": 0.0} if model == "item-knn" else {"reg_weight": options["l2"]}
+    name = {"item-knn": "ItemKNN", "ease": "EASE"}[model]
+    config = Config(model=name, dataset="pairs", config_dict=given)
+    train, valid, _ = data_preparation(config, create_dataset(config))  # of valid, what was met is the training part
+    place_of, item_of = train._dataset.field2token_id["user_id"], train._dataset.field2id_token["item_id"]
+    place_Q, trained = np.array([place_of[str(user)] for user in users]), SimpleNamespace()
+
+    def fit() -> None:
+        trained.model = get_model(name)(config, train._dataset)
+
+    def recommend() -> np.ndarray:
+        chunks = [place_Q[at : at + USERS] for at in range(0, len(place_Q), USERS)]
+        return np.concatenate([full_sort_topk(chunk, trained.model, valid, K)[1].numpy() for chunk in chunks])
+
+    def lists(place_QK: np.ndarray) -> np.ndarray:
+        items_QK = np.array([-1, *map(int, item_of[1:])])[place_QK]
+        return padded(np.repeat(users, K), items_QK.ravel(), len(data.test))
+
+    return Contestant(fit, recommend, lists)

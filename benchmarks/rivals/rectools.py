@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from classic_rivals import Contestant, padded
 from sequential_rivals import RARELY, K, Rival, cut, ndcg, quiet, targets_of
 
 
@@ -65,3 +66,28 @@ def rival(data: SimpleNamespace, shape: dict[str, Any], folder: Path) -> Rival:
             model.is_fitted = True  # also where the clock ended it
 
     return Rival(targets_of(rows), sum(len(row) > 1 for row in rows), shape["batch"], train, rank)
+
+
+def classic(model: str, options: dict[str, Any], data: SimpleNamespace, folder: Path) -> Contestant:
+    """Neighbours and ALS are implicit's, wrapped."""
+    import pandas as pd
+    from rectools.dataset import Dataset
+    from rectools.models import EASEModel, ImplicitALSWrapperModel, ImplicitItemKNNWrapperModel
+
+    from rivals.implicit import library
+
+    quiet()
+    if model == "ease":
+        trained = EASEModel(regularization=options["l2"], recommend_n_threads=1)
+    else:
+        wrapper = ImplicitItemKNNWrapperModel if model == "item-knn" else ImplicitALSWrapperModel
+        trained = wrapper(library(model, options))
+    frame = {"user_id": data.user, "item_id": data.item, "weight": 1.0}
+    place = pd.to_datetime(np.arange(len(data.user)), unit="s")
+    train = Dataset.construct(pd.DataFrame(frame | {"datetime": place}))
+    users = np.flatnonzero(data.test >= 0)
+    return Contestant(
+        lambda: trained.fit(train),
+        lambda: trained.recommend(users, train, k=K, filter_viewed=True),
+        lambda answer: padded(answer["user_id"].to_numpy(), answer["item_id"].to_numpy(), len(data.test)),
+    )
