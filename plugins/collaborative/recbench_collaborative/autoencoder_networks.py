@@ -1,6 +1,7 @@
 """The networks of the autoencoders: the first layer is a bag of vectors, the last one the table of items.
 
-Letters: B users of a batch, P pairs of a user and an item, I items, N chosen items, H width of the hidden layer, Z width of the latent variable.
+Letters: B users of a batch, P pairs of a user and an item, I items, N chosen items, H width of the hidden layer,
+Z width of the latent variable.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from recbench.data import Interactions
     from recbench_collaborative.autoencoders import AutoRecParams, MultVAEParams
 
-DAMPING = 5.0  # values that say nothing which a user is taken to have given beside its own
+DAMPING = 5.0  # values at its level that a user or an item is taken to have beside its own
 
 
 class Autoencoder(RowNetwork):
@@ -44,10 +45,11 @@ class Autoencoder(RowNetwork):
 
 
 class RatingAutoencoder(Autoencoder):
-    """mean + level of the item + level of the user + (sigmoid(bags of the user's items + bias) - 1/2) . item.
+    """mean + level of the item + level of the user + (sigmoid(two bags of the user's items + bias) - 1/2) . item.
 
-    One bag weighs items by what mean and levels leave of their values, the other by 1; both are means, as the level of
-    the user is, of one value more than there are, DAMPING times: what they take from few values is little.
+    The level of the user is the mean of what mean and items' levels leave of its values. One bag is the mean of vectors
+    times what the user's level leaves then, the other the mean of vectors that tell which items were rated. All three
+    are sums over the number of values plus DAMPING, so that few values say little.
     """
 
     reads = ("values",)
@@ -65,7 +67,7 @@ class RatingAutoencoder(Autoencoder):
         return torch.cat([vectors_NH, torch.ones_like(vectors_NH[:, :1])], dim=1)
 
     def read(self, rows: Rows, kept_P: Tensor | None = None) -> Tensor:
-        """(B, H + 1) the hidden layer, then the mean plus the user's level, from all pairs or those where `kept_P` is 1."""
+        """(B, H + 1) the hidden layer, then mean plus the user's level; of the pairs where `kept_P` is 1, or of all."""
         assert rows.value_P is not None  # the network reads them
         row_P, ones_I1 = rows.row_P, torch.ones_like(self.item_bias)[:, None]
         kept_P = torch.ones_like(rows.value_P) if kept_P is None else kept_P

@@ -52,14 +52,14 @@ class AutoRec(Collaborative):
     """One hidden layer between a user's items and all items (AutoRec, Sedhain et al., WWW 2015, doi
     10.1145/2740908.2742726).
 
-    On a board of the task rating it fits values, as the paper does by users: the mean square of what it tells of all
-    items that a user rated, some of which are hidden from the encoder. Changed from the paper: the mean and the levels
-    of item and user are told apart from what the layer adds; it reads a mean of what these leave of the values and a
-    mean of which items were rated, and adds nothing at its middle. The loss computes no item but those of the batch's
-    pairs where they are few. Answers are clipped to the values met in training; scores are not.
+    On a board of the task rating (board=video-rating) it fits values, as the paper does, with a row a user: the mean
+    squared error of all values of a user, some of which are hidden from the encoder. Changed from the paper: the mean
+    and the levels of users and items are added to what the network tells, and are taken from what it reads; it reads
+    means, of values and of which items were rated; the hidden layer is sigmoid - 1/2, so that it begins with the levels
+    alone. Answers are clipped to the range of the training values, scores are not. Parameters of losses are not read.
 
-    On all other boards what is fitted is which items a user met, by their multinomial likelihood (or the loss named);
-    values are not read. The hidden layer is a sigmoid of the row of length 1.
+    On other boards it fits which items a user met, by their multinomial likelihood, and reads no values; of the items
+    some are hidden from the encoder. The hidden layer is a sigmoid of the row of length 1.
 
     New users are answered by their history alone; an empty one gives what the biases say.
     """
@@ -114,11 +114,12 @@ class AutoRec(Collaborative):
 class MultVAE(Collaborative):
     """Variational autoencoder with multinomial likelihood (Mult-VAE, Liang et al., WWW 2018, arXiv 1802.05814).
 
-    Learns which items a user met and reads no values. Items of a user, scaled to length 1 and some hidden -> tanh -> a normal latent variable -> tanh -> softmax over all
-    items; answers take the mean of the latent variable. The loss of a user is -sum_i x_ui log softmax(z_u)_i plus `kl`
-    times the divergence of the latent variable from N(0, 1), whose weight rises with the steps. Changed from the paper:
-    the bias of an item starts at the log of its popularity, weights decay, their running average answers, and layers
-    are narrower. New users are answered by their history alone; an empty one gives what the biases say.
+    Items of a user, scaled to length 1 and some hidden -> tanh -> a normal latent variable -> tanh -> softmax over all
+    items; answers take the mean of the latent variable. Values are not read, on no board. The loss of a user is
+    -sum_i x_ui log softmax(z_u)_i plus `kl` times the divergence of the latent variable from N(0, 1), whose weight
+    rises with the steps. Changed from the paper: the bias of an item starts at the log of its popularity, weights
+    decay, their running average answers, and layers are narrower. New users are answered by their history alone; an
+    empty one gives what the biases say.
     """
 
     Params = MultVAEParams

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recbench.model import Team
     from recbench_collaborative.collaborative import RowParams
 
-PAIR_COST = 64  # products of a dense matrix that take as long as one of a pair apart: 40 to 90, forward and backward
+PAIR_COST = 64  # products of a dense matrix that take as long as one of a pair apart: 50 to 90, forward and backward
 
 
 class Rows(NamedTuple):
@@ -69,9 +69,10 @@ class UserRows(Dataset):
         return len(self.user)
 
     def __getitem__(self, rows: NDArray) -> Rows:
-        at_P = Ragged(np.arange(len(self.item)), self.start[rows], self.stop[rows]).flat()[1]
-        value_P = None if self.value is None else self.value[at_P]
-        return _rows(self.user[rows], self.stop[rows] - self.start[rows], self.item[at_P], value_P)
+        start_B, stop_B = self.start[rows], self.stop[rows]
+        item_P = Ragged(self.item, start_B, stop_B).flat()[1]
+        value_P = None if self.value is None else Ragged(self.value, start_B, stop_B).flat()[1]
+        return _rows(self.user[rows], stop_B - start_B, item_P, value_P)
 
 
 def user_loader(log: Interactions, batch_size: int, seed: int, team: Team, reads: Collection[str] = ()) -> DataLoader:
@@ -140,8 +141,8 @@ def pair_products(states_BD: Tensor, vectors_ID: Tensor, rows: Rows) -> Tensor:
     """(P,) the dot product of each pair's user and item: of the pairs alone where they are few among all."""
     n_items = len(vectors_ID)
     if len(rows.item_P) * PAIR_COST < len(states_BD) * n_items:
-        return dots(states_BD[rows.row_P], F.embedding(rows.item_P, vectors_ID), None)
-    return (states_BD @ vectors_ID.T).flatten()[rows.row_P * n_items + rows.item_P]
+        return dots(F.embedding(rows.row_P, states_BD), F.embedding(rows.item_P, vectors_ID), None)
+    return (states_BD @ vectors_ID.T).flatten().index_select(0, rows.row_P * n_items + rows.item_P)
 
 
 def bag(table_ND: Tensor, row_P: Tensor, start_B: Tensor, weight_P: Tensor) -> Tensor:
