@@ -42,7 +42,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 INTRO = """# Ratings
 
 Written by `benchmarks/ratings.py`, which says how to run it again. The models of values against scikit-surprise on one
-split of each board: a tenth of every user's ratings for test, drawn by lot; all others are learned from. Everybody runs
+split of each board: a tenth of all ratings for test, drawn by lot; all others are learned from. Everybody runs
 with the parameters that are shipped, ours chosen on the validation part of `video-rating`; models that draw run with
 three seeds, of which these are the means. CPU seconds of one thread, imports and the rivals' reading of the events
 apart; other work may share the machine. Ours keep no vector of a user: predicting holds the solving of each user's part
@@ -53,7 +53,7 @@ PUBLISHED = """
 
 The README of scikit-surprise (github.com/NicolasHug/Surprise) has, for 5-fold cross-validation on MovieLens 100K with
 its default parameters, RMSE .934 (SVD), .92 (SVD++), .946 (Slope One), .931 (k-NN baseline) and .944 (Baseline). The split
-differs: a fold holds out a fifth of all ratings and the board a tenth of each user's, so that more is known here.
+differs: a fold holds out a fifth of all ratings and the board a tenth, so that more is known here.
 """
 
 

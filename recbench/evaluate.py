@@ -61,8 +61,10 @@ def rate(model: Recommender, holdout: Holdout, team: Team = ALONE) -> Ratings:
         queries = holdout.queries.take(mine[first : first + QUESTIONS])
         value_Q1 = np.asarray(model.predict(queries), np.float64)
         if value_Q1.shape != (len(queries), 1) or not np.isfinite(value_Q1).all():
+            odd = np.sum(~np.isfinite(value_Q1))
             raise RecbenchError(
                 f"model {type(model).__name__}: values must be finite and of shape {(len(queries), 1)}; given {value_Q1.shape}"
+                f" with {odd} that are NaN or infinite"
             )
         parts.append(value_Q1[:, 0])
     predicted_Q = np.empty(n)

@@ -30,7 +30,7 @@ from recbench.plan import Board, Plan
 from recbench.prepared import load as load_prepared
 
 START = "init_from"
-MEMBER = re.compile(r"(?:(?<=[+@])|^)(?:run|init_from):([^+@]+)")  # in the words that name the members of a model
+MEMBER = re.compile(r"(?:(?<=[+@:])|^)(?:run|init_from):([^+@]+)")  # in the words that name the members of a model
 
 
 def keyed(plan: Plan, runs: Path) -> Plan:

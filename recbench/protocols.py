@@ -70,7 +70,7 @@ def published(name: str, data: str, **fields: Any) -> Board:
 
 
 def random_pairs(name: str, data: str, **fields: Any) -> Board:
-    """A tenth of each user's pairs for test, a tenth for selection, drawn by lot: all that data without any order allow."""
+    """A tenth of all pairs for test, a tenth for selection, drawn by lot: all that data without any order allow."""
     meaning = "Pairs held out by lot, for there is no order: says who likes what, not what comes next."
     return _board(
         name, data, LIST_METRICS, {"split": "random_pairs", "fit_on": "train+valid", "meaning": meaning} | fields
@@ -78,7 +78,7 @@ def random_pairs(name: str, data: str, **fields: Any) -> Board:
 
 
 def ratings(name: str, data: str, **fields: Any) -> Board:
-    """The values of a tenth of each user's pairs, drawn by lot: the protocol of most published tables of rating models."""
+    """The values of a tenth of all pairs, drawn by lot: the protocol of most published tables of rating models."""
     meaning = "What value will a user give? Pairs held out by lot, so that later ratings help to predict earlier ones."
     fixed = {"task": "rating", "split": "random_pairs", "fit_on": "train+valid", "candidates": "all"}
     return _board(name, data, RATING_METRICS, fixed | {"headline": "rmse", "meaning": meaning} | fields)

@@ -89,10 +89,11 @@ def test_the_entry_points_name_the_classes(cls):
 
 def test_rows_hold_each_item_once_and_leave_out_users_without_events():
     batch = all_rows(HAND)
-    assert [column.tolist() for column in batch] == [[0, 2], [0, 2], [0, 1, 1, 2, 3]]
+    assert [column.tolist() for column in batch[:3]] == [[0, 2], [0, 2], [0, 1, 1, 2, 3]]
+    assert batch.value_P is None
     assert batch.counts_B.tolist() == [2, 3] and batch.row_P.tolist() == [0, 0, 1, 1, 1]
-    asked = rows_of(np.array([7, 8, 9]), Ragged.from_rows([[3, 1, 3], [], [0]]), 5)
-    assert [column.tolist() for column in asked] == [[7, 8, 9], [0, 2, 2], [1, 3, 0]]
+    asked = rows_of(ask([[3, 1, 3], [], [0]], 5, [7, 8, 9]))
+    assert [column.tolist() for column in asked[:3]] == [[7, 8, 9], [0, 2, 2], [1, 3, 0]]
     assert asked.counts_B.tolist() == [2, 0, 1]
 
 

@@ -214,7 +214,7 @@ def test_the_strongest_of_each_group_ties_to_the_first():
 
 @pytest.mark.parametrize("cells", [1 << 22, 60])
 def test_ridge_equals_a_dense_solve_a_row(drawn, monkeypatch, cells):
-    monkeypatch.setattr("recbench_classic.ratings.factors.CELLS", cells)
+    monkeypatch.setattr("recbench_classic.matrices.CELLS", cells)
     rng, rated = np.random.default_rng(0), Rated.of_log(drawn.interactions)
     target_N, features_IF = rng.normal(size=len(rated)), rng.normal(size=(N_ITEMS, 4))
     penalty_RF = rng.random((N_USERS, 4)) + 0.1

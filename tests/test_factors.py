@@ -3,6 +3,8 @@
 Letters: Q queries, U users, I items, D factors.
 """
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from recbench_classic import factors, memory
@@ -126,6 +128,20 @@ def test_als_answers_a_history_by_its_normal_equations(drawn, queries, nu):
     expected = exact_pass(seen_QI, model.item_ID.astype(np.float64), p) @ model.item_ID.T
     np.testing.assert_allclose(model.score(queries), expected, atol=1e-5)
     assert not model.score(queries)[0].any(), "nothing is known of an empty history"
+
+
+def test_one_long_history_widens_no_block_of_short_ones():
+    """Padded to its length, all 1500 would take 1500 x 4000 x 16 numbers, 768 MB."""
+    model = ALS(ALS.Params(dim=16))
+    model.item_ID = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
+    model.gram_DD = model.item_ID.astype(np.float64).T @ model.item_ID
+    asked = ask([[1, 2]] * 1499 + [list(range(4000))], 4000)
+    tracemalloc.start()
+    scores = model.score(asked)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+    np.testing.assert_allclose(scores[[0, -1]], model.score(asked.take(np.array([0, 1499]))), rtol=1e-4, atol=1e-5)
 
 
 def test_als_is_the_same_on_two_threads(drawn):

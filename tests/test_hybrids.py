@@ -60,6 +60,7 @@ def test_members_are_named_with_parameters_and_as_runs():
     assert (knn.name, knn.params) == ("recbench-classic/item-knn", {"shrink": 1.5, "neighbours": 50})
     assert (run.run, run.name) == ("/tmp/a.b/c", "")
     assert member_of("personal-popular@half_life_days:none", "x").params == {"half_life_days": None}
+    assert member_of("user-knn@weighting:none", "x").params == {"weighting": "none"}  # there it is a word
 
 
 @pytest.mark.parametrize(("cls", "params", "message"), [
@@ -76,6 +77,8 @@ def test_members_are_named_with_parameters_and_as_runs():
     (SwitchParams, {"warm": ""}, "switch: warm must name one member; given ''; write members as ease, ease@l2:500 or run:KEY"),
     (SwitchParams, {"cold_users": "ease+popular"}, "switch: cold_users must name one member"),
     (RerankParams, {"first": "run:0123"}, "rerank: member run:0123 is fitted twice, and a finished run cannot be"),
+    (RerankParams, {"first": "switch@warm:run:0123"}, "rerank: member switch@warm:run:0123 is fitted twice"),
+    (RerankParams, {"others": "gru4rec@init_from:0123"}, "rerank: member gru4rec@init_from:0123 is fitted twice"),
     (RerankParams, {"others": "popular+ease"}, "rerank: member ease is named twice"),
 ])  # fmt: skip
 def test_wrong_words_are_refused_in_one_line(cls, params, message):
@@ -244,7 +247,7 @@ def test_entries_without_a_choice_are_written_as_before():
     for path in paths:
         stored = path.read_text()
         again = Entry.read(path).to_json()
-        assert '"chosen"' not in again
+        assert ('"chosen"' in again) == ('"chosen"' in stored)
         assert again == stored or "cpu_seconds" not in stored  # the oldest entries lack that, too
 
 
@@ -257,6 +260,8 @@ def test_runs_are_members_by_key_and_are_saved_with_the_blend(tmp_path):
     members = f"run:{elsewhere / runs[0]}+run:{elsewhere / runs[1]}"
     plan = plan_for(TRAIN_ONLY, "blend", members=members)
     assert keyed(plan, out).model_params["members"] == f"run:{runs[0]}+run:{runs[1]}"
+    inside = plan_for(TRAIN_ONLY, "blend", members=f"ease+switch@warm:run:{elsewhere / runs[0]}@cold_items:popular")
+    assert keyed(inside, out).model_params["members"] == f"ease+switch@warm:run:{runs[0]}@cold_items:popular"
     entry = execute(plan, Surroundings(out=out))
     for name in ("entry.json", "plan.json", "model/params.json"):
         assert str(tmp_path) not in (out / entry.key / name).read_text()
@@ -358,7 +363,7 @@ def test_the_inner_holdout_is_the_boards_one_step_earlier(clock, fields, like):
     train = replace(train, info=replace(train.info, clock=clock))
     base = Board("b", "tastes", ("ndcg@10",), "ndcg@10", split="random_pairs", candidates="all")
     inner, holdout = inner_holdout(train, replace(base, **fields) if fields else None, "new")
-    expected = split(train, replace(base, **like))
+    expected = split(train, replace(base, **like), seed=1)
     assert np.array_equal(holdout.truth.flat()[1], expected.test.truth.flat()[1])
     assert np.array_equal(holdout.queries.time, expected.test.queries.time)
     log, (query, answer) = inner.interactions, holdout.truth.flat()
@@ -372,6 +377,23 @@ def test_the_inner_holdout_is_the_boards_one_step_earlier(clock, fields, like):
         else (log.time < holdout.queries.time.min()).sum() and len(train.interactions) - len(log)
     )
     assert len(log) == len(train.interactions) - held > len(expected.train.interactions)  # validation is learned from
+
+
+@pytest.mark.parametrize(
+    ("how", "asked"), [("random_pairs", "all"), ("random_users", "all"), ("cold_items", "held_out")]
+)
+def test_what_is_drawn_by_lot_is_drawn_anew_inside_the_training_part(how, asked):
+    """By the board's own seed all of the training part would be drawn for training again, and nothing be asked."""
+    rng = np.random.default_rng(0)
+    data = dataset(np.repeat(np.arange(60), 12), rng.integers(0, 80, 720), np.arange(720), 60, 80)
+    board = Board("b", "toy", ("ndcg@10",), "ndcg@10", split=how, candidates=asked, fit_on="train+valid")
+    train = split(data, board).train
+    inner, holdout = inner_holdout(train, board, "new")
+    log, (query, answer) = inner.interactions, holdout.truth.flat()
+    asked_pairs = set(zip(holdout.queries.user[query].tolist(), answer.tolist(), strict=True))
+    assert asked_pairs and not asked_pairs & set(zip(log.user.tolist(), log.item.tolist(), strict=True))
+    whole = train.interactions
+    assert asked_pairs <= set(zip(whole.user.tolist(), whole.item.tolist(), strict=True))
 
 
 def test_features_of_pairs_by_hand():

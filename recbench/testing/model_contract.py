@@ -212,7 +212,7 @@ def _answers_holes(cls: type[Recommender], what: str, columns: tuple[str, ...]) 
         empty = "" if isinstance(items[column][0], str) else None
         cells[column] = [empty if i % 4 == 0 else None if i % 4 == 1 else cell for i, cell in enumerate(items[column])]
     holed = replace(parts, train=replace(parts.train, items=items.assign(**cells)))
-    model = fit(cls, holed, trouble=trouble)
+    model = fit(cls, "cold", holed, trouble)
     with told(cls, trouble):
         found = scores(model, queries)
     _well_formed(cls, found, queries, f"items of which some have no {what}")

@@ -31,7 +31,7 @@ def world(name: str) -> Split:
 @cache
 def fitted(cls: type[Recommender], name: str) -> Recommender:
     """The model fitted once on a world."""
-    return fit(cls, world(name), repeat=WORLDS[name]().board.repeat)
+    return fit(cls, name)
 
 
 @cache
@@ -42,16 +42,16 @@ def second(cls: type[Recommender]) -> tuple[Split, dict[str, Any], Recommender]:
     state = np.random.get_state()
     np.random.seed(12345)  # another global state than in the first fit: a model must not read it
     try:
-        return parts, before, fit(cls, parts)
+        return parts, before, fit(cls, "checkerboard", parts)
     finally:
         np.random.set_state(state)
 
 
-def fit(cls: type[Recommender], parts: Split, repeat: str = "new", trouble: str = "fit fails") -> Recommender:
-    """A small model, fitted with seed 1 on one thread."""
-    model = cls(cls.Params(**cls.small))
+def fit(cls: type[Recommender], name: str, parts: Split | None = None, trouble: str = "fit fails") -> Recommender:
+    """A small model, fitted with seed 1 on one thread by the board of a world; on `parts`, where they are not as made."""
+    model, board = cls(cls.Params(**cls.small)), WORLDS[name]().board
     with told(cls, trouble):
-        model.fit(parts.train, Context(seed=1, threads=1, repeat=repeat))
+        model.fit((parts or world(name)).train, Context(seed=1, threads=1, repeat=board.repeat, board=board))
     return model
 
 

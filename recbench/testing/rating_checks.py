@@ -45,7 +45,7 @@ def values_deterministic(cls: type[Recommender]) -> None:
     queries, state = world("ratings").test.queries, np.random.get_state()
     np.random.seed(12345)
     try:
-        again = fit(cls, world("ratings")).predict(queries)
+        again = fit(cls, "ratings").predict(queries)
     finally:
         np.random.set_state(state)
     assert np.array_equal(_values(cls, queries), again), (
@@ -94,7 +94,7 @@ def values_leave_input_alone(cls: type[Recommender]) -> None:
     """Neither `fit` nor `predict` changes what it is given."""
     parts = ratings().split()
     before = snapshot(parts.train, "train") | snapshot(parts.test.queries, "queries")
-    fit(cls, parts).predict(parts.test.queries)
+    fit(cls, "ratings", parts).predict(parts.test.queries)
     touched = changed(before, snapshot(parts.train, "train") | snapshot(parts.test.queries, "queries"))
     assert not touched, f"{cls.__name__}: fit or predict changed {touched}; copy before you write"
 

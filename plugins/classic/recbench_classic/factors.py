@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.model import Context, Recommender, Traits
 from recbench.params import Params, param
-from recbench_classic.matrices import history, user_item
+from recbench_classic.matrices import history, padded_blocks, user_item
 from recbench_classic.memory import refuse_larger
 from recbench_classic.similarity import blocks
 
@@ -89,11 +89,8 @@ class ALS(Recommender):
         seen_QI = history(queries)
         length_Q = np.diff(seen_QI.indptr)
         query_QD = np.zeros((len(queries), self.params.dim))
-        order = np.argsort(length_Q, kind="stable")  # alike lengths together: a block is as wide as its longest
-        order = order[length_Q[order] > 0]
-        cells = np.maximum(length_Q[order], self.params.dim) * float(self.params.dim)
-        for block in blocks(cells):
-            query_QD[order[block]] = self._folded_in(seen_QI[order[block]])
+        for block in padded_blocks(length_Q, self.params.dim):
+            query_QD[block] = self._folded_in(seen_QI[block])
         return query_QD.astype(np.float32) @ self.item_ID.T
 
     def _folded_in(self, seen_QI: csr_matrix) -> NDArray:

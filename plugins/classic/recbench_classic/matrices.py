@@ -1,10 +1,11 @@
 """Logs and histories as sets of pairs and as sparse matrices.
 
-Letters: Q queries, U users, I items, E events, N pairs.
+Letters: Q queries, U users, I items, E events, N pairs; R rows, B of them a block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 DAY = 86400  # seconds
+CELLS = 1 << 22  # numbers of a dense block held at once: 32 MB as float64
 
 
 def last_of_pair(row: NDArray, item: NDArray, n_items: int) -> NDArray:
@@ -70,3 +72,19 @@ def history(queries: Queries, position_half_life: float = 0.0, half_life_days: f
 def dense(left_QI: csr_matrix, right_II: csr_matrix) -> NDArray:
     """(Q, I) float32 left @ right; 0 where nothing of the left reaches."""
     return (left_QI @ right_II).toarray().astype(np.float32, copy=False)
+
+
+def padded_blocks(length_R: NDArray, width: int) -> Iterator[NDArray]:
+    """(B,) rows that have any entries, the shortest first, as many as keep entries and squares below CELLS numbers.
+
+    For solves in which a row has `length_R` entries of `width` numbers, padded to the longest of its block, and a square
+    of that width.
+    """
+    order = np.argsort(length_R, kind="stable")
+    order = order[np.searchsorted(length_R[order], 1) :]
+    while len(order):
+        most = max(1, CELLS // (width * max(width, length_R[order[0]])))
+        cells_B = np.arange(1, most + 1)[: len(order)] * np.maximum(length_R[order[:most]], width) * width
+        n_rows = max(1, np.searchsorted(cells_B, CELLS, side="right"))
+        yield order[:n_rows]
+        order = order[n_rows:]

@@ -28,7 +28,7 @@ from recbench.data import Queries
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError, nearest
 from recbench.model import Context, Recommender, load_run, load_saved, nothing
-from recbench.params import checked
+from recbench.params import checked, types_of
 from recbench.plan import lacking
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def _member(words: str, owner: str) -> Member:
                 f"{owner}: a parameter is written @NAME:VALUE; given '@{word}'{nearest(word, known)}; "
                 f"{name} has {', '.join(known) or 'none'}"
             )
-        params[key] = checked(cls, key, None if value in ("none", "null") else value, owner)
+        optional = types_of(cls).get(key, (str, False))[1]  # else none is a word, as of a weighting
+        params[key] = checked(cls, key, None if optional and value in ("none", "null") else value, owner)
     return Member(words, "", name, params)
 
 

@@ -19,6 +19,7 @@ from recbench.data import Queries
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
 from recbench.model import Context, Recommendations
+from recbench.origin import starts
 from recbench.params import Params, param
 from recbench.plan import Board
 from recbench.split import split
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CELLS = 4_000_000  # scores of a model held at once, 16 MB
 ASKED = 1000  # queries whose features are held at once
+INNER = 1  # seed of the inner cut: by the board's own, what it drew for training would be drawn for training again
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,16 @@ class RerankParams(Params):
         self.members()
 
     def members(self) -> list[Member]:
-        """The first model and the others; RecbenchError where one is named twice or is a run, which cannot be fitted anew."""
+        """The first model and the others; RecbenchError where one is named twice, or is or begins with a run, which has
+        seen the questions that the ranker learns from."""
         found = [member_of(self.first, "rerank: first"), *members_of(self.others, "rerank: others")]
         for member in found:
-            if member.run or found.count(member) > 1:
-                why = (
-                    "is fitted twice, and a finished run cannot be: name its model" if member.run else "is named twice"
+            if found.count(member) > 1:
+                raise RecbenchError(f"rerank: member {member.words} is named twice")
+            if member.run or starts(member.params):
+                raise RecbenchError(
+                    f"rerank: member {member.words} is fitted twice, and a finished run cannot be: name its model"
                 )
-                raise RecbenchError(f"rerank: member {member.words} {why}")
         return found
 
 
@@ -182,7 +186,7 @@ def inner_holdout(train: Dataset, board: Board | None, repeat: str) -> tuple[Dat
         ordered = {"split": "leave_last_out", "ask": "last", "target": "first"}
         how = ordered if train.info.clock != "none" else {"split": "random_pairs"}
         board = Board("none", train.info.name, ("ndcg@10",), "ndcg@10", repeat=repeat, candidates="all", **how)
-    parts = split(train, replace(board, name=f"{board.name} (inside the training part)", fit_on="train+valid"))
+    parts = split(train, replace(board, name=f"{board.name} (inside the training part)", fit_on="train+valid"), INNER)
     return parts.refit, parts.test
 
 

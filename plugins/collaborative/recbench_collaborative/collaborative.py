@@ -64,7 +64,7 @@ class Collaborative(TorchRecommender):
         """Users with all their items, in an order that seed and epoch fix."""
         from recbench_collaborative.rows import user_loader
 
-        return user_loader(train.interactions, self.params.batch_size, context.seed, context.team)
+        return user_loader(train.interactions, self.params.batch_size, context.seed, context.team, self.net.reads)
 
     def states(self, queries: Queries) -> Tensor:
         """(Q, D) what the network makes of each user and its history."""
@@ -76,5 +76,5 @@ class Collaborative(TorchRecommender):
         states = [self.vectors_ID.new_empty(0, self.vectors_ID.shape[1])]
         for at in range(0, len(queries), QUERIES):
             asked = queries.take(slice(at, at + QUERIES))
-            states.append(self.net.read(rows_of(asked.user, asked.items, asked.n_items).to(device)).float())
+            states.append(self.net.read(rows_of(asked, self.net.reads).to(device)).float())
         return torch.cat(states)

@@ -34,7 +34,7 @@ class Facts(NamedTuple):
 
 def triples_of(train: Dataset) -> Triples:
     """The distinct triples, numbered in the order of the names; an entity that stands for several items becomes each of
-    them. None where the data set has no graph."""
+    them. No triples where the data set has no graph."""
     import pandas as pd
 
     if train.knowledge is None:

@@ -7,6 +7,7 @@ Letters: B users of a batch, P pairs of a user and an item, U users, I items, N 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from recbench.data import Interactions, Ragged
+from recbench.data import Interactions, Queries, Ragged, ascending
 from recbench.neural.batches import Buckets
 from recbench.neural.fused import mean_loss, softmax_rule
 from recbench.neural.losses import chosen, dots, loss_of, precise
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
     from recbench.model import Team
     from recbench_collaborative.collaborative import RowParams
 
+PAIR_COST = 64  # products of a dense matrix that take as long as one of a pair apart: 50 to 90, forward and backward
+
 
 class Rows(NamedTuple):
-    """Users, where the items of each start, and their distinct items, user after user."""
+    """Users, where the items of each start, and their distinct items, user after user; their last values where the
+    network reads these, else None."""
 
     user_B: Tensor
     start_B: Tensor
     item_P: Tensor
+    value_P: Tensor | None = None
 
     def to(self, device: torch.device) -> Rows:
         """The rows on another device."""
-        return Rows(*(column.to(device) for column in self))
+        return Rows(*(None if column is None else column.to(device) for column in self))  # type: ignore[arg-type]
 
     @property
     def counts_B(self) -> Tensor:
@@ -52,9 +57,10 @@ class Rows(NamedTuple):
 class UserRows(Dataset):
     """The users with an event, each with its distinct items; an index is the users of a whole batch."""
 
-    def __init__(self, log: Interactions) -> None:
-        pair_P = np.unique(log.user.astype(np.int64) * log.n_items + log.item)
+    def __init__(self, log: Interactions, reads: Collection[str] = ()) -> None:
+        pair_P, last_P = distinct(log.user, log.item, log.n_items)
         self.item, counts_U = pair_P % log.n_items, np.bincount(pair_P // log.n_items, minlength=log.n_users)
+        self.value = log.value[last_P] if "values" in reads else None
         self.user = np.flatnonzero(counts_U)
         self.stop = np.cumsum(counts_U)[self.user]
         self.start = self.stop - counts_U[self.user]
@@ -63,26 +69,38 @@ class UserRows(Dataset):
         return len(self.user)
 
     def __getitem__(self, rows: NDArray) -> Rows:
-        item_P = Ragged(self.item, self.start[rows], self.stop[rows]).flat()[1]
-        return _rows(self.user[rows], self.stop[rows] - self.start[rows], item_P)
+        start_B, stop_B = self.start[rows], self.stop[rows]
+        item_P = Ragged(self.item, start_B, stop_B).flat()[1]
+        value_P = None if self.value is None else Ragged(self.value, start_B, stop_B).flat()[1]
+        return _rows(self.user[rows], stop_B - start_B, item_P, value_P)
 
 
-def user_loader(log: Interactions, batch_size: int, seed: int, team: Team) -> DataLoader:
+def user_loader(log: Interactions, batch_size: int, seed: int, team: Team, reads: Collection[str] = ()) -> DataLoader:
     """Batches of all users, long and short together, or a process's share of each."""
-    rows = UserRows(log)
+    rows = UserRows(log, reads)
     return DataLoader(rows, batch_size=None, sampler=Buckets(np.zeros(len(rows)), batch_size, seed, team))
 
 
-def rows_of(user_B: NDArray, items: Ragged, n_items: int) -> Rows:
+def rows_of(queries: Queries, reads: Collection[str] = ()) -> Rows:
     """The rows of histories, in which an item counts once."""
-    row, item = items.flat()
-    pair_P = np.unique(row * np.int64(n_items) + item)
-    return _rows(user_B, np.bincount(pair_P // n_items, minlength=len(items)), pair_P % n_items)
+    row, item = queries.items.flat()
+    pair_P, last_P = distinct(row, item, queries.n_items)
+    value_P = queries.values.flat()[1][last_P] if "values" in reads else None
+    counts_B = np.bincount(pair_P // queries.n_items, minlength=len(queries))
+    return _rows(queries.user, counts_B, pair_P % queries.n_items, value_P)
 
 
-def _rows(user_B: NDArray, counts_B: NDArray, item_P: NDArray) -> Rows:
+def distinct(row: NDArray, item: NDArray, n_items: int) -> tuple[NDArray, NDArray]:
+    """(P,) row * n_items + item of the distinct pairs, ascending, and (P,) where each of them comes last."""
+    order, pair = ascending(row.astype(np.int64) * n_items + item)
+    last = np.diff(pair, append=-1) != 0
+    return pair[last], order[last]
+
+
+def _rows(user_B: NDArray, counts_B: NDArray, item_P: NDArray, value_P: NDArray | None) -> Rows:
     columns = (user_B, np.cumsum(counts_B) - counts_B, item_P)
-    return Rows(*(torch.from_numpy(column.astype(np.int64)) for column in columns))
+    numbers = (torch.from_numpy(column.astype(np.int64)) for column in columns)
+    return Rows(*numbers, None if value_P is None else torch.from_numpy(value_P.astype(np.float32)))
 
 
 class RowNetwork(Network):
@@ -117,6 +135,14 @@ def row_loss(states_BD: Tensor, rows: Rows, network: Network, params: RowParams,
     return mean_loss(
         softmax_rule, states_BD, vectors_ID, bias_I, dots(states_BD, mean_BD, mean_B), counts_B / counts_B.mean()
     )
+
+
+def pair_products(states_BD: Tensor, vectors_ID: Tensor, rows: Rows) -> Tensor:
+    """(P,) the dot product of each pair's user and item: of the pairs alone where they are few among all."""
+    n_items = len(vectors_ID)
+    if len(rows.item_P) * PAIR_COST < len(states_BD) * n_items:
+        return dots(F.embedding(rows.row_P, states_BD), F.embedding(rows.item_P, vectors_ID), None)
+    return (states_BD @ vectors_ID.T).flatten().index_select(0, rows.row_P * n_items + rows.item_P)
 
 
 def bag(table_ND: Tensor, row_P: Tensor, start_B: Tensor, weight_P: Tensor) -> Tensor:

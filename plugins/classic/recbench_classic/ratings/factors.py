@@ -7,7 +7,6 @@ K numbers of a vector, L the longest row of a block, B rows of a block.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.model import Context, Traits
 from recbench.params import Params, param
-from recbench_classic.ratings.rated import CELLS, Rated, Rater, item_levels, row_levels
+from recbench_classic.matrices import padded_blocks
+from recbench_classic.ratings.rated import Rated, Rater, item_levels, row_levels
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -102,7 +102,7 @@ def ridge(rated: Rated, target_N: NDArray, features_IF: NDArray, penalty_RF: NDA
     out_RF, diagonal = np.zeros((rated.n_rows, n_features)), np.arange(n_features)
     features_IF = np.r_[features_IF, np.zeros((1, n_features))]
     item_N, target_N = np.r_[rated.item, rated.n_items], np.r_[target_N, 0.0]  # the last is what a padded place reads
-    for block in blocks(count_R, n_features):
+    for block in padded_blocks(count_R, n_features):
         at_BL = pairs.take(block).padded(count_R[block[-1]], len(rated))
         x_BLF = features_IF[item_N[at_BL]]
         x_BFL = x_BLF.transpose(0, 2, 1)
@@ -110,18 +110,6 @@ def ridge(rated: Rated, target_N: NDArray, features_IF: NDArray, penalty_RF: NDA
         gram_BFF[:, diagonal, diagonal] += penalty_RF[block]
         out_RF[block] = np.linalg.solve(gram_BFF, x_BFL @ target_N[at_BL][:, :, None])[:, :, 0]
     return out_RF
-
-
-def blocks(count_R: NDArray, width: int) -> Iterator[NDArray]:
-    """(B,) rows that have any items, the shortest first, as many as keep design and squares below CELLS numbers."""
-    order = np.argsort(count_R, kind="stable")
-    order = order[np.searchsorted(count_R[order], 1) :]
-    while len(order):
-        most = max(1, CELLS // (width * max(width, count_R[order[0]])))
-        cells_B = np.arange(1, most + 1)[: len(order)] * np.maximum(count_R[order[:most]], width) * width
-        n_rows = max(1, np.searchsorted(cells_B, CELLS, side="right"))
-        yield order[:n_rows]
-        order = order[n_rows:]
 
 
 @dataclass(frozen=True)

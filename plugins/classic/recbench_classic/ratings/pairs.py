@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.model import Context
 from recbench.params import Params, param
+from recbench_classic.matrices import CELLS
 from recbench_classic.ratings.factors import MeanRatingParams
-from recbench_classic.ratings.rated import CELLS, Rated, Rater, item_levels, row_levels
+from recbench_classic.ratings.rated import Rated, Rater, item_levels, row_levels
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,10 @@ from numpy.typing import NDArray
 
 from recbench.data import Interactions, Queries, Ragged
 from recbench.model import Recommender, Traits
-from recbench_classic.matrices import last_of_pair
+from recbench_classic.matrices import CELLS, last_of_pair
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-CELLS = 1 << 22  # numbers of a dense block held at once: 32 MB as float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +53,12 @@ class Rated:
     def __len__(self) -> int:
         return len(self.row)
 
-    @property
+    @cached_property
     def per_row(self) -> NDArray:
         """(R,) how many items each row has."""
         return np.bincount(self.row, minlength=self.n_rows)
 
-    @property
+    @cached_property
     def rows(self) -> Ragged:
         """(R,) the numbers of each row's pairs."""
         stop = np.cumsum(self.per_row)
