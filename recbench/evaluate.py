@@ -21,7 +21,7 @@ from recbench.model import ALONE, Recommender, Team
 from recbench.stats import bootstrap_intervals
 from recbench.topk import Recommendations, mask, top_k_and_tied
 
-CELLS_PER_CHUNK = 4_000_000  # float32 scores held at once, 16 MB: more would be fetched anew from the system each time
+CELLS_PER_CHUNK = 2_000_000  # float32 scores held at once, 8 MB: of more, copies would be fetched anew from the system
 QUESTIONS = 1 << 14  # of which values are asked at once
 LEAST_PER_CHUNK = 16  # queries asked at once however many items there are: fewer would read all item vectors each time
 

@@ -99,18 +99,21 @@ def _best(scores_QI: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
     largest_QW = blocks_QBW.max(axis=1)
     block_QK = np.argpartition(largest_QW, width - k, axis=1)[:, width - k :]
-    inside_QBK = np.take_along_axis(blocks_QBW, block_QK[:, None, :], axis=2)
-    few_QC = np.concatenate([inside_QBK.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
+    inside_QKB = blocks_QBW[np.arange(n_queries)[:, None], :, block_QK]
+    few_QC = np.concatenate([inside_QKB.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
     column_QK, least_Q1, open_Q = _best_of(few_QC, k)
     open_Q |= (largest_QW >= least_Q1).sum(1) > k
-    inside_QK = column_QK // k * width + np.take_along_axis(block_QK, column_QK % k, axis=1)
+    block, inside = np.divmod(column_QK, BLOCK)
+    inside_QK = inside * width + np.take_along_axis(block_QK, np.minimum(block, k - 1), axis=1)
     return np.where(column_QK < BLOCK * k, inside_QK, column_QK + BLOCK * (width - k)), least_Q1, open_Q
 
 
 def _best_of(scores_QC: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     """What `_best` gives, of all columns."""
     n_queries, n = scores_QC.shape
-    least_Q1 = np.partition(scores_QC, n - k, axis=1)[:, n - k, None]
+    least_Q1 = -np.partition(-scores_QC, k - 1, axis=1)[
+        :, k - 1, None
+    ]  # from this end, quick among many equal ones too
     chosen_QC = scores_QC >= least_Q1
     open_Q = (chosen_QC.sum(1) > k) | (least_Q1[:, 0] == -np.inf)
     chosen_QC[open_Q] = np.arange(n) < k  # any k, so that every row has as many
@@ -123,14 +126,17 @@ def _drawn(scores_QI: NDArray, least_Q1: NDArray, k: int, seed: int, query_Q: ND
     """(Q, K) the k best items in no order, -1 where there are fewer; (Q,) how many have the k-th largest score: of
     those, as many as there is room for are drawn.
     """
-    above_QI, tied_QI = scores_QI > least_Q1, (scores_QI == least_Q1) & (least_Q1 > -np.inf)
-    tied_Q, room_Q = tied_QI.sum(1), k - above_QI.sum(1)
-    for q in np.flatnonzero(tied_Q > room_Q):
-        rng = np.random.default_rng((seed, query_Q[q]))
-        drawn = rng.choice(tied_Q[q], room_Q[q], replace=False, shuffle=False)
-        above_QI[q, np.flatnonzero(tied_QI[q])[drawn]] = True
-        tied_QI[q] = False
-    row, item = np.divmod(np.flatnonzero((above_QI | tied_QI).ravel()), scores_QI.shape[1])
-    items_QK = np.full((len(scores_QI), k), -1, np.int32)
-    items_QK[row, np.arange(len(row)) - np.searchsorted(row, row)] = item
+    items_QK, tied_Q = np.full((len(scores_QI), k), -1, np.int32), np.zeros(len(scores_QI), np.int64)
+    for q, (scores_I, least) in enumerate(zip(scores_QI, least_Q1[:, 0], strict=True)):
+        above = np.flatnonzero(scores_I > least)
+        items_QK[q, : len(above)] = above
+        if least == -np.inf:
+            continue
+        tied = np.flatnonzero(scores_I == least)
+        room = k - len(above)
+        tied_Q[q] = len(tied)
+        if len(tied) > room:
+            rng = np.random.default_rng((seed, query_Q[q]))
+            tied = tied[rng.choice(len(tied), room, replace=False, shuffle=False)]
+        items_QK[q, len(above) : len(above) + len(tied)] = tied
     return items_QK, tied_Q

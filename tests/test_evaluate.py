@@ -13,7 +13,7 @@ from recbench.holdout import Holdout
 from recbench.metric import metric
 from recbench.model import Recommendations, Recommender
 from recbench.testing.worlds import checkerboard
-from recbench.topk import mask, top_k, top_k_and_tied
+from recbench.topk import lots, mask, top_k, top_k_and_tied
 
 
 class Given(Recommender):
@@ -86,13 +86,53 @@ def test_long_rows_give_the_k_largest(seed):
         assert (items[len(best) :] == -1).all() and len(set(items[: len(best)].tolist())) == len(best)
 
 
+def drawn_naively(row, k, seed, query):
+    """The items of a list in its order: those above the k-th largest score and, of those that tie there, in rising order, as
+    many as the generator of seed and query draws. Equal ones stand in the order of their lots.
+    """
+    allowed = [i for i in range(len(row)) if row[i] > -np.inf]
+    least = sorted((row[i] for i in allowed), reverse=True)[min(k, len(allowed)) - 1] if allowed else 0
+    above, tied = [i for i in allowed if row[i] > least], [i for i in allowed if row[i] == least]
+    if len(tied) > k - len(above):
+        chosen = np.random.default_rng((seed, query)).choice(len(tied), k - len(above), replace=False, shuffle=False)
+        tied = [tied[d] for d in chosen]
+    items = np.array(above + tied, np.int64)
+    lot = lots(seed, np.full(len(items), query), items)
+    return sorted(items.tolist(), key=lambda i: (-row[i], lot[items.tolist().index(i)]))
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_ties_are_drawn_as_by_a_naive_reading_of_the_rule(seed):
+    rng = np.random.default_rng(seed)
+    n_items, k = int(rng.choice([5, 30, 700, 1400])), int(rng.integers(1, 12))
+    scores = rng.integers(0, rng.choice([1, 3, 60, 10**6]), size=(4, n_items)).astype(np.float32)
+    scores[rng.random(scores.shape) < rng.choice([0, 0.5, 0.995])] = -np.inf
+    query = rng.integers(0, 50_000, 4)
+    lists = top_k(scores, k, seed, query)
+    for row, items, q in zip(scores, lists.items_QK.tolist(), query.tolist(), strict=True):
+        expected = drawn_naively(row, k, seed, q)
+        assert items == expected + [-1] * (k - len(expected))
+
+
+def test_the_draws_of_ties_are_those_of_the_stored_results():
+    """Of all equal scores, of a few that are best, and of half of them; computed when the rule was laid down."""
+    scores = np.zeros((3, 20_000), np.float32)
+    scores[1, :3], scores[2, ::2] = 1, 1
+    assert top_k(scores, 4, seed=7, query_Q=np.array([0, 5, 900])).items_QK.tolist() == [
+        [18895, 17944, 13682, 12500],
+        [1, 0, 2, 11176],
+        [4520, 8764, 9500, 12020],
+    ]
+
+
 def test_scores_whose_sum_overflows_are_finite_all_the_same():
     scores = np.full((1, 4), 3e38, np.float32)
     asked = holdout([[0]], [[1]], 4)
     assert rank(Given(scores), asked, 4).size_QK.tolist() == [[3, 3, 3, 1]]
 
 
-@pytest.mark.parametrize(("n_items", "largest"), [(30, 4_000_000 // 30), (1_000_000, 16)])
+@pytest.mark.parametrize(("n_items", "largest"), [(30, CELLS_PER_CHUNK // 30), (1_000_000, 16)])
 def test_a_large_catalogue_is_asked_for_in_bounded_memory(n_items, largest):
     sizes = []
 
