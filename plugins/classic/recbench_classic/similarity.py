@@ -1,6 +1,7 @@
 """How alike two sets are, and the most similar of each row, in bounded memory.
 
-Letters: R rows that are compared, S rows they are compared with, F features that rows hold, N stored pairs.
+Letters: R rows that are compared, S rows they are compared with, F features that rows hold, N stored pairs, M of them that
+are kept, L of a row.
 Rows are items and features their users, or the other way round.
 """
 
@@ -84,20 +85,22 @@ def similar(
     """(R, S) float32 similarities from sums of products and squared norms; `alpha_R`: the exponent of the row's square."""
     if params.similarity == "dot":
         return shared_RS
-    row_N = np.repeat(np.arange(shared_RS.shape[0]), np.diff(shared_RS.indptr))
-    shared_N, column_N = shared_RS.data, shared_RS.indices
+    shared_N, column_N, length_R = shared_RS.data, shared_RS.indices, np.diff(shared_RS.indptr)
     if params.similarity == "jaccard":
-        below_N = square_R.astype(np.float32)[row_N] + square_S.astype(np.float32)[column_N] - shared_N
+        below_N = np.repeat(square_R.astype(np.float32), length_R) + square_S.astype(np.float32)[column_N] - shared_N
     else:
         alpha = alpha_R if params.similarity == "asymmetric" else 0.5
         norm_R, norm_S = ((square**a).astype(np.float32) for square, a in ((square_R, alpha), (square_S, 1 - alpha)))
-        below_N = norm_R[row_N] * norm_S[column_N]
+        below_N = np.repeat(norm_R, length_R) * norm_S[column_N]
     return with_data(shared_RS, shared_N / (below_N + np.float32(params.shrink)))
 
 
 def products(left_RF: csr_matrix, right_FS: csr_matrix) -> Iterator[tuple[slice, csr_matrix]]:
-    """left @ right in blocks of rows, each with its rows; a block holds about `PAIRS` pairs at most, or is one row."""
-    for rows in blocks(pairs_bound(left_RF, right_FS)):
+    """left @ right in blocks of rows, each with its rows; a block holds a quarter of `PAIRS` at most, or is one row.
+
+    A quarter, because a product is gone over a dozen times: so large it stays in the cache, and in memory once fetched.
+    """
+    for rows in blocks(4 * pairs_bound(left_RF, right_FS)):
         yield rows, left_RF[rows] @ right_FS
 
 
@@ -119,8 +122,11 @@ def strongest(value_RS: csr_matrix, k: int) -> csr_matrix:
     """The k largest entries of each row; of those that tie at the cut, the ones of the lowest columns."""
     value_N, start, length_R = value_RS.data, value_RS.indptr, np.diff(value_RS.indptr)
     cut_R = np.full(len(length_R), -np.inf, value_N.dtype)
+    parted_N = value_N.copy()
     for r in np.flatnonzero(length_R > k):  # only long rows: each has many numbers to partition
-        cut_R[r] = np.partition(value_N[start[r] : start[r + 1]], length_R[r] - k)[length_R[r] - k]
+        parted_L = parted_N[start[r] : start[r + 1]]
+        parted_L.partition(len(parted_L) - k)
+        cut_R[r] = parted_L[-k]
     row_N, cut_N = np.repeat(np.arange(len(length_R)), length_R), np.repeat(cut_R, length_R)
     keep_N = value_N > cut_N
     room_R = k - np.bincount(row_N[keep_N], minlength=len(length_R))
@@ -133,8 +139,9 @@ def strongest(value_RS: csr_matrix, k: int) -> csr_matrix:
 
 def kept(matrix: csr_matrix, keep_N: NDArray) -> csr_matrix:
     """The stored entries that a mask chooses."""
-    start = np.concatenate([[0], np.cumsum(keep_N)])[matrix.indptr]
-    return type(matrix)((matrix.data[keep_N], matrix.indices[keep_N], start), shape=matrix.shape)
+    kept_M = np.flatnonzero(keep_N)
+    start = np.searchsorted(kept_M, matrix.indptr)
+    return type(matrix)((matrix.data[kept_M], matrix.indices[kept_M], start), shape=matrix.shape)
 
 
 def with_data(matrix: csr_matrix, data_N: NDArray) -> csr_matrix:
