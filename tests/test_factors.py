@@ -130,6 +130,26 @@ def test_als_answers_a_history_by_its_normal_equations(drawn, queries, nu):
     assert not model.score(queries)[0].any(), "nothing is known of an empty history"
 
 
+@pytest.mark.parametrize("nu", [0.0, 1.0])
+@pytest.mark.parametrize(("alpha0", "l2"), [(0.1, 0.003), (1e-3, 1e-4), (10.0, 1.0)])
+def test_als_solves_short_and_long_histories_as_a_direct_solve_does(nu, alpha0, l2):
+    """Histories of up to 40 items, in 16 factors of which one is nothing but 0 and one another's double."""
+    rng, p = np.random.default_rng(3), ALS.Params(dim=16, nu=nu, alpha0=alpha0, l2=l2)
+    item_ID = rng.normal(size=(300, 16)) * np.float32(2.0) ** -np.arange(16)
+    item_ID[:, 5], item_ID[:, 6] = 0, 2 * item_ID[:, 7]
+    model = ALS(p)
+    model.item_ID = item_ID.astype(np.float32)
+    exact_ID = model.item_ID.astype(np.float64)
+    model.gram_DD = exact_ID.T @ exact_ID
+    rows = [rng.permutation(300)[:n].tolist() for n in (1, 2, 3, 7, 15, 16, 17, 40)]
+    seen_QI = np.zeros((8, 300))
+    seen_QI[np.repeat(np.arange(8), [len(row) for row in rows]), np.concatenate(rows)] = 1
+    expected_QI = exact_pass(seen_QI, exact_ID, p) @ exact_ID.T
+    alone = np.concatenate([model.score(ask([row], 300)) for row in rows])
+    for found in (model.score(ask(rows, 300)), alone):
+        np.testing.assert_allclose(found, expected_QI, rtol=0, atol=1e-6 * np.abs(expected_QI).max())
+
+
 def test_one_long_history_widens_no_block_of_short_ones():
     """Padded to its length, all 1500 would take 1500 x 4000 x 16 numbers, 768 MB."""
     model = ALS(ALS.Params(dim=16))

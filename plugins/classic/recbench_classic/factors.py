@@ -87,24 +87,38 @@ class ALS(Recommender):
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 inner products of the query's vector, solved for its history, and the items'."""
         seen_QI = history(queries)
-        length_Q = np.diff(seen_QI.indptr)
-        query_QD = np.zeros((len(queries), self.params.dim))
-        for block in padded_blocks(length_Q, self.params.dim):
-            query_QD[block] = self._folded_in(seen_QI[block])
-        return query_QD.astype(np.float32) @ self.item_ID.T
+        met = np.unique(seen_QI.indices)
+        seen_QI, length_Q = seen_QI[:, met], np.diff(seen_QI.indptr)
+        square_D, axes_DD = np.linalg.eigh(self.gram_DD)  # turned to its axes, the squares of all items are a diagonal
+        item_ID, query_QD = self.item_ID[met] @ axes_DD, np.zeros((len(queries), self.params.dim))
+        for block in padded_blocks(length_Q, self.params.dim, parts=8):  # so small they stay in the cache
+            ridge_QD = square_D + penalties(length_Q[block], queries.n_items, self.params)[:, None]
+            query_QD[block] = self._folded_in(seen_QI[block], item_ID, ridge_QD)
+        return (query_QD @ axes_DD.T).astype(np.float32) @ self.item_ID.T
 
-    def _folded_in(self, seen_QI: csr_matrix) -> NDArray:
-        """(Q, D) float64 the least-squares vectors of histories that are not empty."""
-        p, n_items = self.params, seen_QI.shape[1]
-        length_Q = np.diff(seen_QI.indptr)
-        q_N = np.repeat(np.arange(len(length_Q)), length_Q)
-        items_QLD = np.zeros((len(length_Q), length_Q.max(), p.dim))
-        items_QLD[q_N, np.arange(len(q_N)) - seen_QI.indptr[q_N]] = self.item_ID[seen_QI.indices]
-        matrix_QDD = self.gram_DD + items_QLD.transpose(0, 2, 1) @ items_QLD / p.alpha0
-        penalty_Q = penalties(length_Q, n_items, p)
-        matrix_QDD[:, np.arange(p.dim), np.arange(p.dim)] += penalty_Q[:, None]
-        pull_QD = items_QLD.sum(axis=1) * (1 + 1 / p.alpha0)
-        return np.linalg.solve(matrix_QDD, pull_QD[:, :, None])[:, :, 0]
+    def _folded_in(self, seen_QI: csr_matrix, item_ID: NDArray, ridge_QD: NDArray) -> NDArray:
+        """(Q, D) float64 the least-squares vectors of histories that are not empty, along the axes of the items' squares.
+
+        There (H + Z'Z / alpha0) x = Z'1 (1 + 1 / alpha0), H diagonal and Z the history's items. Where the histories are
+        shorter than D, solved as x = H^-1 Z'w with (1 + Z H^-1 Z' / alpha0) w = 1 (1 + 1 / alpha0), which is as large as
+        the history (the identity of Sherman, Morrison and Woodbury).
+        """
+        p, length_Q = self.params, np.diff(seen_QI.indptr)
+        n, longest = len(length_Q), length_Q.max()
+        q_N = np.repeat(np.arange(n), length_Q)
+        items_QLD = np.zeros((n, longest, p.dim))
+        items_QLD[q_N, np.arange(len(q_N)) - seen_QI.indptr[q_N]] = item_ID[seen_QI.indices]
+        items_QDL = items_QLD.transpose(0, 2, 1)
+        if longest < p.dim:
+            scaled_QLD = items_QLD / ridge_QD[:, None, :]
+            inner_QLL = scaled_QLD @ items_QDL / p.alpha0 + np.eye(longest)
+            weight_QL1 = np.linalg.solve(inner_QLL, np.ones((n, longest, 1)))
+            found_QD = (scaled_QLD.transpose(0, 2, 1) @ weight_QL1)[:, :, 0]
+        else:
+            outer_QDD = items_QDL @ items_QLD / p.alpha0
+            outer_QDD[:, np.arange(p.dim), np.arange(p.dim)] += ridge_QD
+            found_QD = np.linalg.solve(outer_QDD, items_QLD.sum(axis=1)[:, :, None])[:, :, 0]
+        return found_QD * (1 + 1 / p.alpha0)
 
 
 def penalties(met_R: NDArray, n_columns: int, p: ALSParams) -> NDArray:

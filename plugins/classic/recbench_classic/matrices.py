@@ -74,17 +74,17 @@ def dense(left_QI: csr_matrix, right_II: csr_matrix) -> NDArray:
     return (left_QI @ right_II).toarray().astype(np.float32, copy=False)
 
 
-def padded_blocks(length_R: NDArray, width: int) -> Iterator[NDArray]:
-    """(B,) rows that have any entries, the shortest first, as many as keep entries and squares below CELLS numbers.
+def padded_blocks(length_R: NDArray, width: int, parts: int = 1) -> Iterator[NDArray]:
+    """(B,) rows that have any entries, the shortest first, as many as keep entries and squares below CELLS / parts numbers.
 
     For solves in which a row has `length_R` entries of `width` numbers, padded to the longest of its block, and a square
     of that width.
     """
-    order = np.argsort(length_R, kind="stable")
+    cells, order = CELLS // parts, np.argsort(length_R, kind="stable")
     order = order[np.searchsorted(length_R[order], 1) :]
     while len(order):
-        most = max(1, CELLS // (width * max(width, length_R[order[0]])))
+        most = max(1, cells // (width * max(width, length_R[order[0]])))
         cells_B = np.arange(1, most + 1)[: len(order)] * np.maximum(length_R[order[:most]], width) * width
-        n_rows = max(1, np.searchsorted(cells_B, CELLS, side="right"))
+        n_rows = max(1, np.searchsorted(cells_B, cells, side="right"))
         yield order[:n_rows]
         order = order[n_rows:]
