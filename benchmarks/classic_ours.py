@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from classic_rivals import K, Contestant
+from classic_rivals import Contestant, K
 
 from recbench import registry
 from recbench.data import Interactions, Queries, Ragged

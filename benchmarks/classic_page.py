@@ -122,7 +122,17 @@ def sizes(records: list[dict[str, Any]]) -> str:
         rows.append(cells)
         if "refused" in found:
             refusals.append(f"\n{record['model']} refused: `{found['refused']}`\n")
-    heads = ["", "items", "users", "draws a user", "fit, CPU s", "lists, CPU s", "of users", "peak MB", "of it the work's"]
+    heads = [
+        "",
+        "items",
+        "users",
+        "draws a user",
+        "fit, CPU s",
+        "lists, CPU s",
+        "of users",
+        "peak MB",
+        "of it the work's",
+    ]
     return text + table(heads, rows) + "".join(refusals) + under(records[-1])
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from classic_rivals import K, Contestant
+from classic_rivals import Contestant, K
 
 
 def library(model: str, options: dict[str, Any]) -> Any:

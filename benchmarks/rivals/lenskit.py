@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from classic_rivals import K, Contestant, padded
+from classic_rivals import Contestant, K, padded
 
 
 def classic(model: str, options: dict[str, Any], data: SimpleNamespace, folder: Path) -> Contestant:

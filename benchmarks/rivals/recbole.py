@@ -14,7 +14,6 @@ import numpy as np
 from classic_rivals import Contestant, padded
 from sequential_rivals import K, Rival, quiet
 
-
 USERS = 1024  # asked at once
 
 
