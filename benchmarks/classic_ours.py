@@ -17,12 +17,14 @@ from recbench.data import Interactions, Queries, Ragged
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.evaluate import rank
 from recbench.holdout import Holdout
+from recbench.machine import keep_freed_memory
 from recbench.metric import RankedLists, metric
 from recbench.model import Context
 
 
 def classic(model: str, options: dict[str, Any], data: SimpleNamespace, folder: Path) -> Contestant:
     """A model of recbench; its lists are those of an evaluation, ties drawn."""
+    keep_freed_memory()  # as a run does
     cls = registry.find("model", model).load()
     trained, train, holdout = cls(cls.Params(**options)), dataset_of(data), asked(data)
 

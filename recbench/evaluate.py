@@ -16,12 +16,13 @@ from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
+from recbench.machine import keep_freed_memory
 from recbench.metric import Metric, RankedLists, Ratings
 from recbench.model import ALONE, Recommender, Team
 from recbench.stats import bootstrap_intervals
 from recbench.topk import Recommendations, mask, top_k_and_tied
 
-CELLS_PER_CHUNK = 2_000_000  # float32 scores held at once, 8 MB: of more, copies would be fetched anew from the system
+CELLS_PER_CHUNK = 4_000_000  # float32 scores held at once, 16 MB: more would be fetched anew from the system each time
 QUESTIONS = 1 << 14  # of which values are asked at once
 LEAST_PER_CHUNK = 16  # queries asked at once however many items there are: fewer would read all item vectors each time
 
@@ -81,6 +82,7 @@ def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team
     are not finite, have the wrong shape, or lists break the rules. The processes of a team share the queries out, and
     each gets the lists of all.
     """
+    keep_freed_memory()
     size = max(LEAST_PER_CHUNK, CELLS_PER_CHUNK // max(1, holdout.queries.n_items))
     order_Q = np.argsort(holdout.queries.items.lengths, kind="stable")  # long histories apart from short ones
     shares = [order_Q[number :: team.size] for number in range(team.size)]
