@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recbench.data import Queries
 from recbench.errors import RecbenchError
 
-BLOCK = 64  # columns that share a maximum when a row's k-th largest score is sought
+LEAST_BLOCK = 8  # columns that share a maximum when a row's k-th largest score is sought; fewer do not pay
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,30 +90,32 @@ def _best(scores_QI: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     """(Q, K) the k best items in no order; (Q, 1) the k-th largest score; (Q,) rows whose items it leaves open: more
     than k reach it, or it is -inf.
 
-    The best stand in the k blocks of columns whose largest scores are the largest, so that a row is read once.
+    The best stand in the k blocks of columns whose largest scores are the largest, so that a row is read once. The blocks
+    are of a size at which there are as many of them as columns in k.
     """
     n_queries, n_items = scores_QI.shape
-    width = n_items // BLOCK
-    if width <= 2 * k:
+    size = int(np.sqrt(n_items / k))
+    width = n_items // size
+    if size < LEAST_BLOCK:
         return _best_of(scores_QI, k)
-    blocks_QBW = scores_QI[:, : BLOCK * width].reshape(n_queries, BLOCK, width)  # block w: columns w, w + W, ...
+    blocks_QBW = scores_QI[:, : size * width].reshape(n_queries, size, width)  # block w: columns w, w + W, ...
     largest_QW = blocks_QBW.max(axis=1)
-    block_QK = np.argpartition(largest_QW, width - k, axis=1)[:, width - k :]
+    block_QK, _, tied_Q = _best_of(largest_QW, k)
+    block_QK[tied_Q] = np.argpartition(largest_QW[tied_Q], width - k, axis=1)[:, width - k :]
     inside_QKB = blocks_QBW[np.arange(n_queries)[:, None], :, block_QK]
-    few_QC = np.concatenate([inside_QKB.reshape(n_queries, -1), scores_QI[:, BLOCK * width :]], axis=1)
+    few_QC = np.concatenate([inside_QKB.reshape(n_queries, -1), scores_QI[:, size * width :]], axis=1)
     column_QK, least_Q1, open_Q = _best_of(few_QC, k)
     open_Q |= (largest_QW >= least_Q1).sum(1) > k
-    block, inside = np.divmod(column_QK, BLOCK)
+    block, inside = np.divmod(column_QK, size)
     inside_QK = inside * width + np.take_along_axis(block_QK, np.minimum(block, k - 1), axis=1)
-    return np.where(column_QK < BLOCK * k, inside_QK, column_QK + BLOCK * (width - k)), least_Q1, open_Q
+    return np.where(column_QK < size * k, inside_QK, column_QK + size * (width - k)), least_Q1, open_Q
 
 
 def _best_of(scores_QC: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     """What `_best` gives, of all columns."""
     n_queries, n = scores_QC.shape
-    least_Q1 = -np.partition(-scores_QC, k - 1, axis=1)[
-        :, k - 1, None
-    ]  # from this end, quick among many equal ones too
+    # From the large end, which is quick among many equal small ones too.
+    least_Q1 = -np.partition(-scores_QC, k - 1, axis=1)[:, k - 1, None]
     chosen_QC = scores_QC >= least_Q1
     open_Q = (chosen_QC.sum(1) > k) | (least_Q1[:, 0] == -np.inf)
     chosen_QC[open_Q] = np.arange(n) < k  # any k, so that every row has as many
@@ -128,11 +130,11 @@ def _drawn(scores_QI: NDArray, least_Q1: NDArray, k: int, seed: int, query_Q: ND
     """
     items_QK, tied_Q = np.full((len(scores_QI), k), -1, np.int32), np.zeros(len(scores_QI), np.int64)
     for q, (scores_I, least) in enumerate(zip(scores_QI, least_Q1[:, 0], strict=True)):
-        above = np.flatnonzero(scores_I > least)
+        above = (scores_I > least).nonzero()[0]
         items_QK[q, : len(above)] = above
         if least == -np.inf:
             continue
-        tied = np.flatnonzero(scores_I == least)
+        tied = (scores_I == least).nonzero()[0]
         room = k - len(above)
         tied_Q[q] = len(tied)
         if len(tied) > room:
