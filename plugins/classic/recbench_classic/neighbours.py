@@ -18,7 +18,6 @@ from recbench_classic.matrices import counts, dense, history, latest
 from recbench_classic.memory import refuse_larger
 from recbench_classic.similarity import (
     SimilarityParams,
-    kept,
     pairs_bound,
     products,
     rarity,
@@ -112,11 +111,12 @@ class ItemKNN(Recommender):
         parts = [weight_IU[:0] @ weight_UI]
         for rows, shared_RI in products(weight_IU, weight_UI):
             row_N = np.repeat(np.arange(rows.start, rows.stop), np.diff(shared_RI.indptr))
-            keep_N = shared_RI.indices != row_N
+            none_N = shared_RI.indices == row_N
             if p.min_support > 1:  # the product of ones has the same entries in the same order
                 support_RI = shared_RI if p.weighting == "cosine" else ones_IU[rows] @ ones_UI
-                keep_N &= support_RI.data >= p.min_support
-            near_RI = similar(kept(shared_RI, keep_N), square_I[rows], square_I, p, alpha)
+                none_N |= support_RI.data < p.min_support
+            near_RI = similar(shared_RI, square_I[rows], square_I, p, alpha)
+            near_RI.data[none_N] = -np.inf
             parts.append(strongest(near_RI, p.neighbours))
         return vstack(parts, format="csr")
 
@@ -202,7 +202,7 @@ class UserKNN(Recommender):
         scores_QI = np.zeros((len(queries), queries.n_items), np.float32)
         for rows, shared_RU in products(weight_QI, self.weight_IU):
             asker_N = np.repeat(queries.user[rows], np.diff(shared_RU.indptr))
-            others_RU = kept(shared_RU, shared_RU.indices != asker_N)
-            near_RU = strongest(similar(others_RU, square_Q[rows], self.square_U, p, 1 - p.alpha), p.neighbours)
-            scores_QI[rows] = dense(near_RU, self.seen_UI)
+            near_RU = similar(shared_RU, square_Q[rows], self.square_U, p, 1 - p.alpha)
+            near_RU.data[shared_RU.indices == asker_N] = -np.inf
+            scores_QI[rows] = dense(strongest(near_RU, p.neighbours), self.seen_UI)
         return scores_QI

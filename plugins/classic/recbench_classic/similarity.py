@@ -1,7 +1,7 @@
 """How alike two sets are, and the most similar of each row, in bounded memory.
 
 Letters: R rows that are compared, S rows they are compared with, F features that rows hold, N stored pairs, M of them that
-are kept, L of a row.
+are kept, T of these that tie, L of a row.
 Rows are items and features their users, or the other way round.
 """
 
@@ -82,7 +82,9 @@ def squares(weight_RF: csr_matrix) -> NDArray:
 def similar(
     shared_RS: csr_matrix, square_R: NDArray, square_S: NDArray, params: SimilarityParams, alpha_R: float
 ) -> csr_matrix:
-    """(R, S) float32 similarities from sums of products and squared norms; `alpha_R`: the exponent of the row's square."""
+    """(R, S) float32 similarities from sums of products, in place, and squared norms; `alpha_R`: the exponent of the
+    row's square.
+    """
     if params.similarity == "dot":
         return shared_RS
     shared_N, column_N, length_R = shared_RS.data, shared_RS.indices, np.diff(shared_RS.indptr)
@@ -91,8 +93,11 @@ def similar(
     else:
         alpha = alpha_R if params.similarity == "asymmetric" else 0.5
         norm_R, norm_S = ((square**a).astype(np.float32) for square, a in ((square_R, alpha), (square_S, 1 - alpha)))
-        below_N = np.repeat(norm_R, length_R) * norm_S[column_N]
-    return with_data(shared_RS, shared_N / (below_N + np.float32(params.shrink)))
+        below_N = np.repeat(norm_R, length_R)
+        below_N *= norm_S[column_N]
+    below_N += np.float32(params.shrink)
+    np.divide(shared_N, below_N, out=shared_N)
+    return shared_RS
 
 
 def products(left_RF: csr_matrix, right_FS: csr_matrix) -> Iterator[tuple[slice, csr_matrix]]:
@@ -119,7 +124,7 @@ def blocks(cost_R: NDArray) -> Iterator[slice]:
 
 
 def strongest(value_RS: csr_matrix, k: int) -> csr_matrix:
-    """The k largest entries of each row; of those that tie at the cut, the ones of the lowest columns."""
+    """The k largest entries above -inf of each row; of those that tie at the cut, the ones of the lowest columns."""
     value_N, start, length_R = value_RS.data, value_RS.indptr, np.diff(value_RS.indptr)
     cut_R = np.full(len(length_R), -np.inf, value_N.dtype)
     parted_N = value_N.copy()
@@ -127,21 +132,28 @@ def strongest(value_RS: csr_matrix, k: int) -> csr_matrix:
         parted_L = parted_N[start[r] : start[r + 1]]
         parted_L.partition(len(parted_L) - k)
         cut_R[r] = parted_L[-k]
-    row_N, cut_N = np.repeat(np.arange(len(length_R)), length_R), np.repeat(cut_R, length_R)
-    keep_N = value_N > cut_N
-    room_R = k - np.bincount(row_N[keep_N], minlength=len(length_R))
-    tied = np.flatnonzero(value_N == cut_N)
-    tied = tied[np.lexsort((value_RS.indices[tied], row_N[tied]))]
-    place = np.arange(len(tied)) - np.searchsorted(row_N[tied], row_N[tied])
-    keep_N[tied[place < room_R[row_N[tied]]]] = True
-    return kept(value_RS, keep_N)
+    least_R = np.maximum(cut_R, np.finfo(value_N.dtype).min)
+    near_M = np.flatnonzero(value_N >= np.repeat(least_R, length_R))
+    size_R = np.diff(np.searchsorted(near_M, start))
+    row_M = np.repeat(np.arange(len(size_R)), size_R)
+    tied = np.flatnonzero((size_R > k)[row_M])  # in rows of which too many reach the cut
+    tied = tied[value_N[near_M[tied]] == cut_R[row_M[tied]]]
+    tied = tied[np.lexsort((value_RS.indices[near_M[tied]], row_M[tied]))]
+    row_T = row_M[tied]
+    room_R = k - size_R + np.bincount(row_T, minlength=len(size_R))
+    place_T = np.arange(len(tied)) - np.searchsorted(row_T, row_T)
+    return chosen(value_RS, np.delete(near_M, tied[place_T >= room_R[row_T]]))
 
 
 def kept(matrix: csr_matrix, keep_N: NDArray) -> csr_matrix:
     """The stored entries that a mask chooses."""
-    kept_M = np.flatnonzero(keep_N)
-    start = np.searchsorted(kept_M, matrix.indptr)
-    return type(matrix)((matrix.data[kept_M], matrix.indices[kept_M], start), shape=matrix.shape)
+    return chosen(matrix, np.flatnonzero(keep_N))
+
+
+def chosen(matrix: csr_matrix, at_M: NDArray) -> csr_matrix:
+    """The stored entries at rising places."""
+    start = np.searchsorted(at_M, matrix.indptr)
+    return type(matrix)((matrix.data[at_M], matrix.indices[at_M], start), shape=matrix.shape)
 
 
 def with_data(matrix: csr_matrix, data_N: NDArray) -> csr_matrix:
