@@ -92,9 +92,10 @@ class EASE(Recommender):
 
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 from the history alone, so a new user needs no refit."""
-        seen_QK = history(queries).tocsc()[:, self.kept_K].tocsr()
+        seen_QI = history(queries)
         if len(self.kept_K) == queries.n_items:
-            return seen_QK @ self.weight_KK
+            return seen_QI @ self.weight_KK
+        seen_QK = seen_QI.tocsc()[:, self.kept_K].tocsr()
         scores_QI = np.full((len(queries), queries.n_items), OUTSIDE, np.float32)
         scores_QI[:, self.kept_K] = seen_QK @ self.weight_KK
         return scores_QI
