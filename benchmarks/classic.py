@@ -46,6 +46,7 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {  # the same in recbench's words; 
     "ease": {"recbench": {"l2": 250.0, "max_items": 46_000}},
     "als": {"recbench": ALS | {"alpha0": 0.1, "l2": 0.003, "nu": 0.0}, "recbench as shipped": {}},
 }
+ALSO = {"als": {"implicit from histories": PARAMETERS["als"] | {"from_histories": True}}}  # rivals asked in another way
 SIZES = {  # of a simulated log; the users who are asked
     "ease": {"n_items": 30_000, "n_users": 200_000, "length": 20, "n_asked": 1000},
     "item-knn": {"n_items": 1_000_000, "n_users": 1_000_000, "length": 10, "n_asked": 1000},
@@ -105,7 +106,7 @@ def versions(names: Any, pythons: dict[str, str]) -> dict[str, str]:
     """Of each library, as its interpreter tells."""
     found = {}
     for name in names:
-        package = PACKAGES.get(name, "recbench-classic")
+        package = PACKAGES.get(name.split()[0], "recbench-classic")
         ask = f"from importlib.metadata import version as v; print(v('{package}'))"
         done = subprocess.run([pythons[name], "-c", ask], capture_output=True, text=True, check=False)
         found[package.split("-")[0]] = done.stdout.strip() or "?"
@@ -116,7 +117,9 @@ def choose(given: argparse.Namespace, model: str) -> dict[str, str]:
     """Who has this model and was asked for, and under which interpreter."""
     everybody = dict.fromkeys(OURS[model], sys.executable)
     if given.job == "speed":
-        everybody |= {name: python for name, python in given.python if model in classic_rivals.HAS[name]}
+        rivals = {name: python for name, python in given.python if model in classic_rivals.HAS[name]}
+        also = {name: rivals[name.split()[0]] for name in ALSO.get(model, {}) if name.split()[0] in rivals}
+        everybody |= rivals | also
     else:
         everybody = {"recbench": sys.executable}
     return {name: python for name, python in everybody.items() if not given.only or name.split()[0] in given.only}
@@ -142,15 +145,28 @@ def pair_of(word: str) -> tuple[str, str]:
     return name, python
 
 
-def positive(word: str) -> float:
-    """A number above 0."""
+def above_0(word: str, number: type[int] | type[float] = float) -> Any:
+    """A finite number above 0; with int, a whole one."""
     try:
-        number = float(word)
+        found = number(word)
     except ValueError:
-        number = 0.0
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"give a number above 0; given '{word}'")
-    return number
+        found = 0
+    if not 0 < found < float("inf"):
+        whole = "whole " if number is int else ""
+        raise argparse.ArgumentTypeError(f"give a {whole}number above 0; given '{word}'")
+    return found
+
+
+def whole(word: str) -> int:
+    """A whole number above 0."""
+    return above_0(word, int)
+
+
+def file_to_write(word: str) -> Path:
+    """A path in a folder that there is: found out before anything is measured."""
+    if not Path(word).parent.is_dir() or Path(word).is_dir():
+        raise argparse.ArgumentTypeError(f"give a file in a folder that exists; given '{word}'")
+    return Path(word)
 
 
 def arguments() -> argparse.Namespace:
@@ -161,13 +177,17 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--model", action="append", choices=tuple(OURS), help="none: all")
     options.add_argument("--only", action="append", choices=("recbench", *classic_rivals.HAS))
     options.add_argument("--python", action="append", type=pair_of, default=[], help="NAME=INTERPRETER that has NAME")
-    options.add_argument("--rounds", type=positive, default=3)
-    options.add_argument("--limit", type=positive, default=300.0, help="CPU seconds of a fit, and of all lists")
-    options.add_argument("--items", type=positive, help="of --job size, in place of its own numbers")
-    options.add_argument("--json", type=Path, default=HERE / "classic.json")
-    options.add_argument("--page", type=Path, default=HERE.parent / "docs" / "classic-speed.md")
+    options.add_argument("--rounds", type=whole, default=3)
+    options.add_argument("--limit", type=above_0, default=300.0, help="CPU seconds of a fit, and of all lists")
+    options.add_argument("--items", type=whole, help="of --job size, in place of its own numbers")
+    options.add_argument("--json", type=file_to_write, default=HERE / "classic.json")
+    options.add_argument("--page", type=file_to_write, default=HERE.parent / "docs" / "classic-speed.md")
     options.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    return options.parse_args()
+    given = options.parse_args()
+    rivals = dict(given.python) if given.job == "speed" else {}
+    for name in set(given.only or []) - {"recbench", *rivals}:
+        options.error(f"--only {name} needs --python {name}=INTERPRETER, and no --job size")
+    return given
 
 
 def tasks(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
@@ -181,11 +201,11 @@ def tasks(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             shape = PARAMETERS[model] if given.job == "speed" else dict(SIZES[model])
             pairs = folder / f"{data if given.job == 'speed' else model}.npz"
             if given.job == "size":
-                shape |= {"n_items": int(given.items)} if given.items else {}
+                shape |= {"n_items": given.items} if given.items else {}
                 ours.simulate(pairs, **shape)
             elif not pairs.is_file():
                 ours.write(data, pairs)
-            options = dict.fromkeys(classic_rivals.HAS, PARAMETERS[model]) | OURS[model]
+            options = dict.fromkeys(classic_rivals.HAS, PARAMETERS[model]) | OURS[model] | ALSO.get(model, {})
             files = {"pairs": str(pairs), "lists": str(folder / "lists.npy"), "options": options}
             asked = {"job": given.job, "data": data, "model": model, "shape": shape, "limit": given.limit}
             found.append(asked | files)
@@ -197,17 +217,37 @@ def main() -> None:
     if given.child:
         child(given.child[0], json.loads(given.child[1]))
         return
+    from recbench.errors import RecbenchError
+
+    try:
+        compare(given)
+    except RecbenchError as error:
+        raise SystemExit(f"classic: {error}") from None
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Contest after contest; record and page are written after each."""
     from recbench.entry import write_atomically
 
-    kept = json.loads(given.json.read_text()) if given.json.is_file() else {}
+    kept = recorded(given.json)
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks(given, Path(folder)):
-            found = contest(choose(given, task["model"]), task, int(given.rounds))
+            if not (pythons := choose(given, task["model"])):
+                continue
+            found = contest(pythons, task, given.rounds)
             key = f"{task['job']} {task['data']} {task['model']}"
             kept[key] = joined(kept.get(key), found)
             page = classic_page.page(kept)  # before anything is written
             write_atomically(given.json, json.dumps(kept, indent=1) + "\n")
             write_atomically(given.page, page)
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """What earlier runs found."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError:
+        raise SystemExit(f"classic: {path} is no record of this benchmark; give --json another file") from None
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Contestant:
 
 def made(name: str, model: str, options: dict[str, Any], data: SimpleNamespace, folder: Path) -> Contestant:
     """The contestant of that name, its data read in and nothing fitted."""
-    module = "classic_ours" if name.startswith("recbench") else f"rivals.{name}"
+    module = "classic_ours" if name.startswith("recbench") else f"rivals.{name.split()[0]}"
     folder.mkdir()
     return importlib.import_module(module).classic(model, options, data, folder)
 
