@@ -61,12 +61,14 @@ def top_k_and_tied(
     query_Q, take = np.arange(n_queries) if query_Q is None else query_Q, min(k, n_items)
     items_QK = np.full((n_queries, k), -1, np.int32)
     items_QK[:, :take], least_Q1, open_Q = _best(scores_QI, take)
+    n_tied = []
+    for q in np.flatnonzero(open_Q):
+        best, n = _drawn(scores_QI[q], least_Q1[q, 0], take, seed, query_Q[q])
+        items_QK[q, : len(best)], items_QK[q, len(best) :] = best, -1
+        n_tied.append(n)
     scores_QK = np.take_along_axis(scores_QI, items_QK, axis=1)
     tied_Q = (scores_QK[:, :take] == least_Q1).sum(1)
-    if open_Q.any():
-        scores, least, query = scores_QI[open_Q], least_Q1[open_Q], query_Q[open_Q]
-        items_QK[open_Q, :take], tied_Q[open_Q] = _drawn(scores, least, take, seed, query)
-        scores_QK[open_Q] = np.take_along_axis(scores, items_QK[open_Q], axis=1)
+    tied_Q[open_Q] = n_tied
     scores_QK[items_QK < 0] = -np.inf
     order_QK = np.lexsort((lots(seed, query_Q[:, None], items_QK), -scores_QK), axis=1)
     items_QK, scores_QK = (np.take_along_axis(values, order_QK, axis=1) for values in (items_QK, scores_QK))
@@ -124,21 +126,15 @@ def _best_of(scores_QC: NDArray, k: int) -> tuple[NDArray, NDArray, NDArray]:
     return column_QK, least_Q1, open_Q
 
 
-def _drawn(scores_QI: NDArray, least_Q1: NDArray, k: int, seed: int, query_Q: NDArray) -> tuple[NDArray, NDArray]:
-    """(Q, K) the k best items in no order, -1 where there are fewer; (Q,) how many have the k-th largest score: of
+def _drawn(scores_I: NDArray, least: float, k: int, seed: int, query: int) -> tuple[NDArray, int]:
+    """The k best items of a row in no order, fewer where the rest are -inf; how many have the k-th largest score: of
     those, as many as there is room for are drawn.
     """
-    items_QK, tied_Q = np.full((len(scores_QI), k), -1, np.int32), np.zeros(len(scores_QI), np.int64)
-    for q, (scores_I, least) in enumerate(zip(scores_QI, least_Q1[:, 0], strict=True)):
-        above = (scores_I > least).nonzero()[0]
-        items_QK[q, : len(above)] = above
-        if least == -np.inf:
-            continue
-        tied = (scores_I == least).nonzero()[0]
-        room = k - len(above)
-        tied_Q[q] = len(tied)
-        if len(tied) > room:
-            rng = np.random.default_rng((seed, query_Q[q]))
-            tied = tied[rng.choice(len(tied), room, replace=False, shuffle=False)]
-        items_QK[q, len(above) : len(above) + len(tied)] = tied
-    return items_QK, tied_Q
+    above = (scores_I > least).nonzero()[0]
+    if least == -np.inf:
+        return above, 0
+    tied = (scores_I == least).nonzero()[0]
+    n_tied, room = len(tied), k - len(above)
+    if n_tied > room:
+        tied = tied[np.random.default_rng((seed, query)).choice(n_tied, room, replace=False, shuffle=False)]
+    return np.concatenate([above, tied]), n_tied
