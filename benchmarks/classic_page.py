@@ -86,7 +86,7 @@ def bar(model: str, rival: str, part: str) -> float:
 def held(record: dict[str, Any], rival: str, part: str) -> list[str]:
     """The ratio and whether its bar is held; a rival that was stopped took at least the limit."""
     ours, theirs = record["found"]["recbench"], record["found"][rival]
-    if part not in ours or (part not in theirs and theirs.get("stopped") != part):
+    if not ours.get(part) or (part not in theirs and theirs.get("stopped") != part):
         return ["", ""]
     ratio = theirs.get(part, record["limit"]) / ours[part]
     word = f"{'over ' if part not in theirs else ''}{ratio:.2f}"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,11 +77,23 @@ def megabytes(field: str) -> float:
 
 
 def timed(call: Callable[[], Any], limit: float) -> tuple[Any, float]:
-    """What the call gives, and its CPU seconds; the system ends the process where they would be more than the limit."""
+    """What the call gives, and its CPU seconds; the process is ended where they would be more than the limit.
+
+    By a thread of its own: under the system's limit of CPU seconds, the clock that tells them moves in steps of 4 ms.
+    """
+    ended = threading.Event()
     begun = time.process_time()
-    most = int(begun + limit) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    return call(), time.process_time() - begun
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            if time.process_time() - begun > limit:
+                os.kill(os.getpid(), signal.SIGXCPU)
+
+    threading.Thread(target=watch, daemon=True).start()
+    answer = call()
+    seconds = time.process_time() - begun
+    ended.set()
+    return answer, seconds
 
 
 def measure(name: str, task: dict[str, Any], folder: Path) -> None:
