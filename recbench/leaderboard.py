@@ -176,8 +176,10 @@ def page(board: Board, entries: list[Entry]) -> str:
     lines += [
         f"Data {board.data}, split {board.split}, ask {board.ask}, target {target}, repeat {board.repeat}, fit on {board.fit_on}."
     ]
+    lower = any(e.scores[e.headline].get("better") == "lower" for e in entries)
     lines += [
-        f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.",
+        f"Headline {board.headline}{', lower is better' if lower else ''}; 95% intervals by bootstrap over users; rows that "
+        "share a rank (=) cannot be told apart from its first row.",
         "",
     ]
     cells = table(entries)
