@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError, one_line
 from recbench.params import plain
 from recbench.plan import Board, digest
+
+KEY = r"\b[0-9a-f]{12}\b"
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,38 @@ class Row:
 
 
 def rows(entries: list[Entry]) -> list[Row]:
-    """Entries grouped into rows, best headline first."""
+    """Entries grouped into rows, best headline first.
+
+    Where a parameter names a run of this board by its key, as a blend of it does, the run stands for its row if it has the
+    entry's own seed: a blend of each seed of a model is one row.
+    """
+    row_of = {e.key: (e.seed, digest([e.model, e.params])) for e in entries}
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda e: e.seed):
-        groups.setdefault(digest([entry.model, entry.distribution, entry.version, entry.params]), []).append(entry)
+        seed, params = entry.seed, dict(entry.params)
+        for name, value in params.items():
+            for key in re.findall(KEY, value) if isinstance(value, str) else ():
+                of_seed, row = row_of.get(key, (None, ""))
+                params[name] = params[name].replace(key, row) if of_seed == seed else params[name]
+        groups.setdefault(digest([entry.model, entry.distribution, entry.version, params]), []).append(entry)
     found = [Row(group[0].model, tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda row: (-row.merit, row.model))
+
+
+def labels(ordered: list[Row]) -> list[str]:
+    """The model of each row, and behind it the parameters that tell it from other rows of the model.
+
+    Those that a sweep searched are left out where others tell the rows apart.
+    """
+    out = []
+    for row in ordered:
+        params = row.entries[0].params
+        alike = [r.entries[0] for r in ordered if r.model == row.model]
+        differ = [name for name in params if any(e.params.get(name) != params[name] for e in alike)]
+        searched = {name for e in alike for trial in e.tuning for name in trial["params"]}
+        told = [name for name in differ if name not in searched] or differ
+        out.append(" ".join([row.model, *(f"{name}={params[name]}" for name in told)]))
+    return out
 
 
 def ranks(ordered: list[Row]) -> list[str]:
@@ -120,11 +149,11 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
     """The board as plain rows; `mine` is the key of the run to mark."""
     ordered = rows(entries)
     out = []
-    for rank, row in zip(ranks(ordered), ordered, strict=True):
+    for rank, name, row in zip(ranks(ordered), labels(ordered), ordered, strict=True):
         first = row.entries[0]
         cells: dict[str, Any] = {
             "rank": rank,
-            "model": row.model + (" (this run)" if mine in [e.key for e in row.entries] else ""),
+            "model": name + (" (this run)" if mine in [e.key for e in row.entries] else ""),
         }
         for label in first.scores:
             reach = row.interval(label)
@@ -147,8 +176,10 @@ def page(board: Board, entries: list[Entry]) -> str:
     lines += [
         f"Data {board.data}, split {board.split}, ask {board.ask}, target {target}, repeat {board.repeat}, fit on {board.fit_on}."
     ]
+    lower = any(e.scores[e.headline].get("better") == "lower" for e in entries)
     lines += [
-        f"Headline {board.headline}; 95% intervals by bootstrap over users; rows that share a rank (=) cannot be told apart from its first row.",
+        f"Headline {board.headline}{', lower is better' if lower else ''}; 95% intervals by bootstrap over users; rows that "
+        "share a rank (=) cannot be told apart from its first row.",
         "",
     ]
     cells = table(entries)

@@ -444,5 +444,6 @@ def test_a_rating_board_from_the_command_line(quickly, tmp_path, drawn):
     assert len({trial["valid_headline"] for trial in trials}) > 1, "else nothing was chosen"
     assert found["biased-mf"]["params"]["l2"] == best["params"]["l2"]
     page = (tmp_path / "leaderboards" / "stars" / "README.md").read_text().splitlines()
+    assert any(line.startswith("Headline rmse, lower is better; 95% intervals") for line in page)
     order = [name for line in page for name in found if f"| {name} |" in line]
     assert order == sorted(found, key=lambda name: found[name]["scores"]["rmse"]["value"])

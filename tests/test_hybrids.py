@@ -66,7 +66,8 @@ def test_members_are_named_with_parameters_and_as_runs():
 @pytest.mark.parametrize(("cls", "params", "message"), [
     (BlendParams, {"members": "ease"}, "blend: members must name at least 2 different members; given 'ease'; write members as"),
     (BlendParams, {"members": "ease+ease"}, "at least 2 different members"),
-    (BlendParams, {"members": "ease++popular"}, "at least 2 different members"),
+    (BlendParams, {"members": "ease++popular"}, "model=ease+ is not installed; did you mean 'ease'"),
+    (BlendParams, {"members": "svd++"}, "at least 2 different members"),
     (BlendParams, {"members": "ease+populer"}, "blend: members: member populer: model=populer is not installed; did you mean 'popular'"),
     (BlendParams, {"members": "popular+ease@l2=5"}, "a parameter is written @NAME:VALUE; given '@l2=5'"),
     (BlendParams, {"members": "popular+ease@l3:5"}, "has no parameter 'l3'; did you mean 'l2'"),
@@ -188,6 +189,15 @@ def test_a_blend_is_the_weighted_sum(drawn, fusion):
         part.fit(data, Context())
     expected = sum(w * on_one_scale(p.score(queries), fusion) for w, p in zip((0.75, 0.25), parts, strict=True))
     np.testing.assert_allclose(model.score(queries), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    ("svd+++popular", ["svd++", "popular"]),
+    ("popular + svd++@l2:3", ["popular", "svd++@l2:3"]),
+    ("svd++@l2:3+ease", ["svd++@l2:3", "ease"]),
+])  # fmt: skip
+def test_a_member_may_end_in_the_sign_that_joins(text, names):
+    assert [member.words for member in members_of(text, "blend: members")] == names
 
 
 @pytest.mark.parametrize(("weights", "name"), [("1+0", "item-knn"), ("0+1", "popular")])

@@ -42,6 +42,38 @@ def test_a_row_is_the_mean_over_seeds_of_equal_parameters():
     assert first.interval("coverage@10") is None
 
 
+def test_blends_of_each_seed_of_a_row_are_a_row():
+    runs = [entry("transformer", 0.3, seed=s, key=f"{s}" * 12) for s in (1, 2)]
+    other = entry("transformer", 0.2, seed=2, key="3" * 12, params={"n": 2})
+    kinds = {1: ("1" * 12, "9" * 12), 2: ("2" * 12, "3" * 12)}  # the second of each: of no run here, of another row
+    blends = [
+        entry("blend", 0.4, seed=seed, key=f"{key[:11]}b", params={"members": f"run:{key}+markov@n:2"})
+        for seed, keys in kinds.items()
+        for key in keys
+    ]
+    another_seed = entry("blend", 0.4, seed=3, key="c" * 12, params={"members": f"run:{'1' * 12}+markov@n:2"})
+    found = leaderboard.rows([*runs, other, *blends, another_seed])
+    assert [[e.key for e in row.entries] for row in found if row.model == "blend" and len(row.entries) > 1] == [
+        ["1" * 11 + "b", "2" * 11 + "b"]
+    ]
+    assert sum(row.model == "blend" for row in found) == 4
+
+
+def test_rows_of_one_model_are_told_apart_by_what_no_sweep_searched():
+    def labels(*entries):
+        return leaderboard.labels(leaderboard.rows(list(entries)))
+
+    def trial(**params):
+        return [{"params": params}]
+
+    assert labels(entry("ease", 0.3), entry("popular", 0.2)) == ["ease", "popular"]
+    with_graph = entry("transe", 0.3, params={"graph": True, "dim": 8, "k": 1}, tuning=trial(dim=8))
+    without = entry("transe", 0.2, params={"graph": False, "dim": 4, "k": 1}, tuning=trial(dim=4))
+    assert labels(with_graph, without) == ["transe graph=True", "transe graph=False"]
+    tuned, shipped = replace(without, params=without.params | {"graph": True}), replace(with_graph, tuning=[])
+    assert labels(shipped, tuned) == ["transe dim=8", "transe dim=4"]
+
+
 @pytest.mark.parametrize(("values", "expected"), [
     ([0.5, 0.3, 0.1], ["1", "2", "3"]),
     ([0.5, 0.495, 0.1], ["1=", "1=", "3"]),

@@ -14,6 +14,7 @@ Letters: Q queries, I items, M members.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from recbench.dataset import Dataset
 
 FORM = "write members as ease, ease@l2:500 or run:KEY, joined by +"
+JOINT = r"\+(?![+@]|\s*$)"  # of several + the last joins, and none at the end: a name may end in them, as svd++ does
 LISTED = 200  # items that a model is asked for that gives lists and no scores
 
 
@@ -50,7 +52,7 @@ class Member:
 
 def members_of(text: str, owner: str, least: int = 0) -> tuple[Member, ...]:
     """The members that a text names, all different; RecbenchError says what is wrong with it and what is allowed."""
-    parts = [part.strip() for part in text.split("+")] if text.strip() else []
+    parts = [part.strip() for part in re.split(JOINT, text)] if text.strip() else []
     if len(parts) < least or "" in parts or len(set(parts)) < len(parts):
         wanted = f"at least {least} different members" if least else "different members"
         raise RecbenchError(f"{owner} must name {wanted}; given {text!r}; {FORM}")

@@ -35,6 +35,7 @@ class SimilarityParams(Params):
         "cosine",
         "By what the shared weight is divided.",
         choices=("cosine", "jaccard", "asymmetric", "dot"),
+        tune=True,
         formerly="cosine",
     )
     alpha: float = param(
