@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
-MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # their numbers in malloc.h
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # their numbers in malloc.h
 CODE = ("recbench", "plugins", "conf", "requirements.txt")  # what decides a number; not reports, not stored entries
 
 
@@ -37,15 +37,23 @@ def peak_memory_mb() -> float:
 
 
 @cache
-def keep_freed_memory() -> None:
-    """What arrays free stays with the process, up to 64 MB, where the system's malloc is glibc's (mallopt(3)).
+def keep_freed_memory(large: bool = False) -> None:
+    """What arrays free stays with the process for those to come, where the system's malloc is glibc's (mallopt(3)).
 
-    Fetched anew for every chunk of scores, it took a quarter of the CPU seconds of an evaluation.
+    glibc returns it to the system, and each 4 KB of the next array cost a page fault. Up to 64 MB of freed memory and of
+    arrays to 32 MB, the most that its threshold takes: a quarter of the CPU seconds of an evaluation went into new chunks
+    of scores. With `large` all arrays and all memory: a fifth of a training step where the table of items and its gradient
+    are 70 MB; the process then keeps what it needed at most.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(MMAP_THRESHOLD, 32 << 20)  # no more is allowed; larger arrays are mapped by themselves as before
-        mallopt(TRIM_THRESHOLD, 64 << 20)
+        if large:
+            keep_freed_memory()  # now, for it may not come after
+            mallopt(MMAP_MAX, 0)
+            mallopt(TRIM_THRESHOLD, 2**31 - 1)
+        else:
+            mallopt(MMAP_THRESHOLD, 32 << 20)
+            mallopt(TRIM_THRESHOLD, 64 << 20)
 
 
 @cache

@@ -190,7 +190,8 @@ def test_loading_the_class_imports_no_torch() -> None:
 def test_memory_that_was_freed_is_used_again() -> None:
     """A block of 64 MB has 16,384 pages: without, each of the nine faults them all in."""
     code = (
-        "import resource, torch; from recbench.neural.trainer import keep_memory; keep_memory()\n"
+        "import resource, torch, recbench.neural.trainer\n"
+        "from recbench.machine import keep_freed_memory; keep_freed_memory(large=True)\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "torch.ones(2**24); before = faults()\n"
         "for _ in range(9): torch.ones(2**24)\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import signal
 import sys
@@ -22,8 +21,6 @@ from recbench.neural.network import Network
 if TYPE_CHECKING:
     from recbench.model import Context
     from recbench.neural.training import Watch
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 class Bar(RichProgressBar):
@@ -71,18 +68,6 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def keep_memory() -> None:
-    """What this process frees is kept for what it asks for next.
-
-    glibc returns each block above 32 MB to the system, and the next one costs a page fault every 4 KB: a fifth of a
-    step's time where the table of items and its gradient are 70 MB. Elsewhere nothing changes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager

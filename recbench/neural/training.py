@@ -21,11 +21,12 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recbench.errors import RecbenchError
+from recbench.machine import keep_freed_memory
 from recbench.neural.choices import FitParams
 from recbench.neural.network import Network
 from recbench.neural.optim import falls, optimizer, share_of_rate
 from recbench.neural.team import add_up_gradients, take_buffers_of_the_first
-from recbench.neural.trainer import compiled, first_ctrl_c, keep_memory, quiet, trainer
+from recbench.neural.trainer import compiled, first_ctrl_c, quiet, trainer
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -210,7 +211,7 @@ def train_network(model: TorchRecommender, train: Dataset, context: Context) -> 
     steps = Steps(model.net, params, model.item_shares(train), params.epochs * len(batches), context.team)
     path = context.folder / LAST if context.folder is not None else None
     resume = str(path) if context.resume and path is not None and path.is_file() else None
-    keep_memory()
+    keep_freed_memory(large=True)
     with quiet(), first_ctrl_c(watch), compiled(model.net, context.compile):
         try:
             trainer(watch, context, params, epochs).fit(steps, batches, ckpt_path=resume, weights_only=True)
