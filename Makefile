@@ -14,7 +14,7 @@ install: ## core and every plugin, editable, with the tools of the checks
 	$(PYTHON) -m pip install ruff pyright import-linter pre-commit build hypothesis
 
 test: ## the quick suite, on two cores
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest
 
 lint: ## style and format, changing nothing
 	$(PYTHON) -m ruff check .
