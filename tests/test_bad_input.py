@@ -322,7 +322,7 @@ def window_board(**changes) -> str:
     ({"test_window_days": 400}, ("training part is empty", "shorten the windows")),
     ({"filters": {"min_user_events": 1000}}, ("empty", "loosen the filters")),
     ({"behaviors": ["view"]}, ("view", "purchase")),
-    ({"task": "rating"}, ("model=popular", "rating", "these can: biased-mf, item-knn-rating, linear-regression")),
+    ({"task": "rating"}, ("model=popular", "rating", "these can: autorec, biased-mf, item-knn-rating, linear")),
     ({"task": "behavior"}, ("model=popular", "behavior", "these can: none")),
 ], ids=["window without events", "nothing new", "data too short", "filters", "behaviour", "rating", "behaviour task"])  # fmt: skip
 def test_a_board_that_the_data_or_the_model_cannot_answer_is_one_line(quickly, journey, tmp_path, changes, fragments):

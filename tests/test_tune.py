@@ -198,15 +198,18 @@ def test_a_cell_of_other_words_is_another_study(searched, tmp_path):
     assert len(list((tmp_path / "out").glob("study-*.journal"))) == 4, "the number of trials names no study"
 
 
+ALIKE = {"similarity": {"choices": ["cosine", "jaccard", "asymmetric", "dot"]}}
+
+
 @pytest.mark.parametrize(("words", "expected"), [
-    ((), {"neighbours": {"low": 1, "high": 2000, "log": True}, "shrink": {"low": 0.0, "high": 1000.0, "log": False},
-          "weighting": {"choices": ["cosine", "tfidf", "bm25"]}}),
-    (("model.neighbours=50", "model.weighting=cosine"), {"shrink": {"low": 0.0, "high": 1000.0, "log": False}}),
+    ((), ALIKE | {"neighbours": {"low": 1, "high": 2000, "log": True}, "weighting": {"choices": ["cosine", "tfidf", "bm25"]},
+          "shrink": {"low": 0.0, "high": 1000.0, "log": False}}),
+    (("model.neighbours=50", "model.weighting=cosine"), ALIKE | {"shrink": {"low": 0.0, "high": 1000.0, "log": False}}),
     (("model.neighbours=interval(5,50)", "model.shrink=tag(log,interval(1,9))", "model.weighting=choice(tfidf)"),
-     {"neighbours": {"low": 5, "high": 50, "log": True}, "shrink": {"low": 1.0, "high": 9.0, "log": True},
-      "weighting": {"choices": ["tfidf"]}}),
+     ALIKE | {"neighbours": {"low": 5, "high": 50, "log": True}, "shrink": {"low": 1.0, "high": 9.0, "log": True},
+              "weighting": {"choices": ["tfidf"]}}),
     (("model.neighbours=range(5,50,20)", "model.shrink=choice(1,2.5,1)", "model.weighting='tfidf'",
-      "model.min_support=choice(1,2)"),
+      "model.min_support=choice(1,2)", "model.similarity=jaccard"),
      {"neighbours": {"choices": [5, 25, 45]}, "shrink": {"choices": [1.0, 2.5]}, "min_support": {"choices": [1, 2]}}),
 ], ids=["own", "fixed", "intervals", "lists"])  # fmt: skip
 def test_words_narrow_or_replace_the_plugin_s_own_space(words, expected):
@@ -214,7 +217,9 @@ def test_words_narrow_or_replace_the_plugin_s_own_space(words, expected):
     assert space == expected
     for name, axis in space.items():
         kinds = {type(value) for value in axis.get("choices", [axis.get("low"), axis.get("high")])}
-        assert kinds <= {{"shrink": float, "weighting": str}.get(name, int)}, "an int and its float are two plans"
+        assert kinds <= {{"shrink": float, "weighting": str, "similarity": str}.get(name, int)}, (
+            "an int and its float are two plans"
+        )
 
 
 HILL = '''
@@ -318,7 +323,8 @@ def test_cells_times_trials_become_tuned_rows(quickly, tmp_path):
     assert sum(line.startswith("trial ") for line in done.stdout.splitlines()) == 8
     folders = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     found = entries(tmp_path / "runs")
-    defaults = {"ease": {"l2": 250.0}, "item-knn": {"neighbours": 100, "shrink": 10.0, "weighting": "cosine"}}
+    near = {"neighbours": 100, "shrink": 10.0, "similarity": "cosine", "weighting": "cosine"}
+    defaults = {"ease": {"l2": 250.0}, "item-knn": near}
     for model, default in defaults.items():
         mine = sorted((e for e in found if e["model"] == model), key=lambda e: e["seed"])
         assert [e["seed"] for e in mine] == [1, 2] and len({json.dumps(e["tuning"]) for e in mine}) == 1
@@ -343,6 +349,7 @@ def test_cells_times_trials_become_tuned_rows(quickly, tmp_path):
 
 def test_a_grid_with_a_seed_of_the_user_s(quickly, tmp_path):
     words = ("model.neighbours=choice(3,9)", "model.shrink=range(0,3)", "model.weighting=tfidf", "seed=4")
+    words = (*words, "model.similarity=cosine")
     done = quickly(*KNN, "sweep=grid", *words)
     assert done.returncode == 0, done.stderr
     (entry,) = entries(tmp_path / "runs")
