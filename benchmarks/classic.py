@@ -61,7 +61,7 @@ def lap(python: str, name: str, task: dict[str, Any]) -> dict[str, Any] | None:
     lists.unlink(missing_ok=True)
     command = [python, str(HERE / "classic.py"), "--child", name, json.dumps(task)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | THREADS, check=False)
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
     found: dict[str, Any] = {key: value for line in told for key, value in line.items()}
     if done.returncode == -signal.SIGXCPU:
         return found | {"stopped": "recommend" if "fit" in found else "fit"}
@@ -86,8 +86,7 @@ def contest(pythons: dict[str, str], task: dict[str, Any], rounds: int) -> dict[
             print(f"{task['job']} {task['data']} {task['model']} {name}: {json.dumps(found)}", file=sys.stderr)
             if found is None or "stopped" in found or "refused" in found:
                 del left[name]
-            if found is not None:
-                laps[name].append(found)
+            laps[name] = [] if found is None else [*laps[name], found]
     medians = {name: median(mine) for name, mine in laps.items() if mine}
     asked = {key: task[key] for key in ("job", "data", "model", "shape", "limit")}
     where = {"rounds": rounds, "load": round(os.getloadavg()[0], 1), "versions": versions(medians, pythons)}
@@ -235,6 +234,8 @@ def compare(given: argparse.Namespace) -> None:
             if not (pythons := choose(given, task["model"])):
                 continue
             found = contest(pythons, task, given.rounds)
+            if not found["found"]:  # why has been told
+                continue
             key = f"{task['job']} {task['data']} {task['model']}"
             kept[key] = joined(kept.get(key), found)
             page = classic_page.page(kept)  # before anything is written

@@ -1,7 +1,7 @@
 """Pairs of models on one board: every row and seed is one run, stored on its board and resumable; then the paired differences.
 
     python benchmarks/comparisons.py                              all comparisons, then the report
-    python benchmarks/comparisons.py --only graph --seed 1        the runs of those whose name begins so
+    python benchmarks/comparisons.py --only ciao --seed 1         the runs of those with a row whose name begins so
     python benchmarks/comparisons.py --report                     the report alone
 
 Run it from the repository root: runs go to runs/, entries to leaderboards/, what is found to benchmarks/comparisons.json,
@@ -77,11 +77,19 @@ def run(rows: dict[str, Any], name: str, seed: int) -> Path:
 
 
 def compare(folders_a: list[Path], folders_b: list[Path], label: str) -> dict[str, Any]:
-    """Means, their difference and its interval over users, and the difference of each seed; one folder a seed."""
-    a_SQ, b_SQ = (np.stack([per_query(folder, label) for folder in folders]) for folders in (folders_a, folders_b))
+    """Means, their difference and its interval over users, and the difference of each seed; one folder a seed.
+
+    RecbenchError where queries differ, or where a score is no mean over queries, as RMSE is none.
+    """
     users_Q = asked(folders_a[0])
-    if not np.array_equal(users_Q, asked(folders_b[0])):
-        raise RecbenchError(f"{folders_a[0]} and {folders_b[0]} were asked other queries")
+    for folder in (*folders_a, *folders_b):
+        if not np.array_equal(users_Q, asked(folder)):
+            raise RecbenchError(f"{folders_a[0]} and {folder} were asked other queries")
+        if not np.isclose(per_query(folder, label).mean(), Entry.read(folder / "entry.json").scores[label]["value"]):
+            raise RecbenchError(
+                f"{label} of {folder} is no mean over queries; compare on a board whose headline is one"
+            )
+    a_SQ, b_SQ = (np.stack([per_query(folder, label) for folder in folders]) for folders in (folders_a, folders_b))
     low, high = paired_interval(a_SQ.mean(0), b_SQ.mean(0), groups_Q=users_Q)
     per_seed = [float(d) for d in (a_SQ - b_SQ).mean(1)]
     better = Entry.read(folders_a[0] / "entry.json").scores[label].get("better", "higher")
@@ -137,7 +145,7 @@ def report(declared: dict[str, Any], record: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="rows whose name begins with this; none: all")
+    parser.add_argument("--only", default="", help="pairs with a row whose name begins with this; none: all")
     parser.add_argument("--seed", type=int, help="run one seed alone; none: all of the board")
     parser.add_argument("--report", action="store_true", help="only write the report")
     given = parser.parse_args()

@@ -49,17 +49,21 @@ def rows(entries: list[Entry]) -> list[Row]:
     """Entries grouped into rows, best headline first.
 
     Where a parameter names a run of this board by its key, as a blend of it does, the run stands for its row if it has the
-    entry's own seed: a blend of each seed of a model is one row.
+    entry's own seed: a blend of each seed of a model is one row, and so is what names these blends.
     """
-    row_of = {e.key: (e.seed, digest([e.model, e.params])) for e in entries}
+    run_of = {e.key: e for e in entries}
+
+    def row_of(entry: Entry) -> str:
+        def stands(key: re.Match[str]) -> str:
+            run = run_of.get(key[0])
+            return row_of(run) if run is not None and run.seed == entry.seed else key[0]
+
+        params = {p: re.sub(KEY, stands, v) if isinstance(v, str) else v for p, v in entry.params.items()}
+        return digest([entry.model, entry.distribution, entry.version, params])
+
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda e: e.seed):
-        seed, params = entry.seed, dict(entry.params)
-        for name, value in params.items():
-            for key in re.findall(KEY, value) if isinstance(value, str) else ():
-                of_seed, row = row_of.get(key, (None, ""))
-                params[name] = params[name].replace(key, row) if of_seed == seed else params[name]
-        groups.setdefault(digest([entry.model, entry.distribution, entry.version, params]), []).append(entry)
+        groups.setdefault(row_of(entry), []).append(entry)
     found = [Row(group[0].model, tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda row: (-row.merit, row.model))
 
@@ -75,7 +79,9 @@ def labels(ordered: list[Row]) -> list[str]:
         alike = [r.entries[0] for r in ordered if r.model == row.model]
         differ = [name for name in params if any(e.params.get(name) != params[name] for e in alike)]
         searched = {name for e in alike for trial in e.tuning for name in trial["params"]}
-        told = [name for name in differ if name not in searched] or differ
+        told = [name for name in differ if name not in searched]
+        if sum(all(e.params.get(name) == params[name] for name in told) for e in alike) > 1:
+            told = differ
         out.append(" ".join([row.model, *(f"{name}={params[name]}" for name in told)]))
     return out
 

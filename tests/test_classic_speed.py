@@ -162,6 +162,33 @@ def test_a_record_that_cannot_be_read_is_told_before_anything_is_measured(monkey
     assert line == f"classic: {tmp_path}/a.json is no record of this benchmark; give --json another file"
 
 
+def test_a_contest_in_which_all_failed_is_told_and_leaves_no_record(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setitem(classic.SIZES, "ease", dict.fromkeys(("n_items", "n_users", "length", "n_asked"), 3))
+    words = ["--job", "size", "--model", "ease", "--json", str(tmp_path / "a.json"), "--page", str(tmp_path / "a.md")]
+    monkeypatch.setattr(sys, "argv", ["classic.py", *words])
+    classic.main()
+    assert "recbench left out of ease on simulated: exit status 1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_fails_in_a_later_round_is_left_out_whatever_it_printed(capsys, tmp_path):
+    """An interpreter that prints a dict of Python's, does its work once, and fails from then on."""
+    files = {name: str(tmp_path / name) for name in ("pairs.npz", "lists.npy", "kept.npy", "done", "python")}
+    np.savez(files["pairs.npz"], test=np.array([3]))
+    np.save(files["kept.npy"], np.arange(10)[None])
+    told = """echo "{'one': 1}"; echo '{"fit": 1.0}'"""
+    work = f"[ -e {files['done']} ] && exit 1; touch {files['done']}; cp {files['kept.npy']} {files['lists.npy']}"
+    Path(files["python"]).write_text(f"#!/bin/sh\n{told}\n{work}\n")
+    Path(files["python"]).chmod(0o755)
+    asked = {"job": "speed", "data": "ml-100k", "model": "ease", "shape": {}, "limit": 9.0}
+    task = asked | {"pairs": files["pairs.npz"], "lists": files["lists.npy"]}
+    assert classic.lap(files["python"], "implicit", task) == {"fit": 1.0, "ndcg": pytest.approx(1 / np.log2(5))}
+    Path(files["done"]).unlink()
+    assert classic.contest({"implicit": files["python"]}, task, 2)["found"] == {}
+    assert "implicit left out of ease on ml-100k: exit status 1" in capsys.readouterr().err
+
+
 def run(tmp_path: Path, *words: str) -> tuple[dict, str, str]:
     """Record, page and standard error of a run."""
     files = ["--json", str(tmp_path / "a.json"), "--page", str(tmp_path / "a.md")]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -52,12 +53,19 @@ def test_the_page_is_what_was_declared_and_found(comparisons):
     assert comparisons.REPORT.read_text() == comparisons.report(DECLARED, record)
 
 
-def run_folder(folder: Path, value_Q: list[float], user_Q: list[int], better: str = "higher") -> Path:
+def test_the_row_that_the_usage_names_is_declared(comparisons):
+    (begin,) = re.findall(r"--only (\S+)", comparisons.__doc__)
+    assert any(name.startswith(begin) for name in DECLARED["rows"])
+
+
+def run_folder(folder: Path, value_Q: list[float], user_Q: list[int], score: float | None = None) -> Path:
+    """With the score of the entry, where it is not the mean."""
     folder.mkdir()
     np.savez(folder / "per_query.npz", **{"ndcg@10": np.array(value_Q)})
     np.savez(folder / "lists.npz", user=np.array(user_Q))
+    score = float(np.mean(value_Q)) if score is None else score
     committed = next((ROOT / "leaderboards" / "ecommerce").glob("ease-*.json"))
-    entry = json.loads(committed.read_text()) | {"scores": {"ndcg@10": {"value": 0.0, "better": better}}}
+    entry = json.loads(committed.read_text()) | {"scores": {"ndcg@10": {"value": score}}}
     (folder / "entry.json").write_text(Entry(**entry).to_json())
     return folder
 
@@ -78,5 +86,12 @@ def test_a_difference_is_over_seeds_and_its_interval_over_users(comparisons, tmp
 
 def test_runs_that_were_asked_other_queries_have_no_difference(comparisons, tmp_path):
     a, b = run_folder(tmp_path / "a", [1, 0], [1, 2]), run_folder(tmp_path / "b", [1, 0], [1, 3])
-    with pytest.raises(RecbenchError, match="were asked other queries"):
+    for folders_a, folders_b in (([a], [b]), ([a, b], [a, a]), ([a, a], [a, run_folder(tmp_path / "c", [1], [1])])):
+        with pytest.raises(RecbenchError, match="were asked other queries"):
+            comparisons.compare(folders_a, folders_b, "ndcg@10")
+
+
+def test_a_score_that_is_no_mean_over_queries_has_no_difference(comparisons, tmp_path):
+    a, b = run_folder(tmp_path / "a", [1, 3], [1, 2]), run_folder(tmp_path / "b", [1, 3], [1, 2], score=2**0.5)
+    with pytest.raises(RecbenchError, match=r"^ndcg@10 of .*/b is no mean over queries; compare on a board whose .*$"):
         comparisons.compare([a], [b], "ndcg@10")

@@ -59,6 +59,17 @@ def test_blends_of_each_seed_of_a_row_are_a_row():
     assert sum(row.model == "blend" for row in found) == 4
 
 
+@pytest.mark.parametrize(("version", "sizes"), [("1", [2, 2, 2]), ("2", [1] * 6)])
+def test_what_names_blends_is_a_row_where_they_are_and_runs_of_two_versions_are_two_rows(version, sizes):
+    first = entry("transformer", 0.1, seed=1, key="1" * 12, version="1")
+    runs = [first, replace(first, seed=2, key="2" * 12, version=version)]
+    for model, value in (("blend", 0.2), ("cascade", 0.3)):
+        for named in runs[-2:]:
+            key, params = f"{named.key[:10]}{model[0]}{model[0]}", {"members": f"run:{named.key}+markov"}
+            runs.append(entry(model, value, seed=named.seed, key=key, params=params))
+    assert [len(row.entries) for row in leaderboard.rows(runs)] == sizes
+
+
 def test_rows_of_one_model_are_told_apart_by_what_no_sweep_searched():
     def labels(*entries):
         return leaderboard.labels(leaderboard.rows(list(entries)))
@@ -72,6 +83,12 @@ def test_rows_of_one_model_are_told_apart_by_what_no_sweep_searched():
     assert labels(with_graph, without) == ["transe graph=True", "transe graph=False"]
     tuned, shipped = replace(without, params=without.params | {"graph": True}), replace(with_graph, tuning=[])
     assert labels(shipped, tuned) == ["transe dim=8", "transe dim=4"]
+    third = replace(shipped, params=shipped.params | {"dim": 2}, scores=entry("transe", 0.1).scores)
+    assert labels(with_graph, without, third) == [
+        "transe graph=True dim=8",
+        "transe graph=False",
+        "transe graph=True dim=2",
+    ]
 
 
 @pytest.mark.parametrize(("values", "expected"), [
