@@ -28,6 +28,7 @@ from recbench import leaderboard
 from recbench.boards import board
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
+from recbench.plan import digest
 from recbench.run import Surroundings, execute
 from recbench.stats import paired_interval
 
@@ -110,6 +111,12 @@ def asked(folder: Path) -> NDArray:
         return arrays["user"]
 
 
+def label_of(rows: dict[str, Any], a: str, b: str) -> str:
+    """What a pair is recorded under: its names and the keys of its runs, so that rows declared otherwise were not run."""
+    keys = [plan_of(named(rows, name, seed), seed).key for name in (a, b) for seed in board(rows[name]["board"]).seeds]
+    return f"{a} {b} {digest(keys)[:12]}"
+
+
 def verdict(found: dict[str, Any]) -> str:
     """What a is beside b, in a word."""
     if found["low"] <= 0 <= found["high"]:
@@ -126,7 +133,7 @@ def report(declared: dict[str, Any], record: dict[str, Any]) -> str:
         lines += ["| --- | --- | --- | --- | ---: | ---: | --- | --- | --- |"]
         for a, b in part["pairs"]:
             asked_of = board(declared["rows"][a]["board"])
-            found = record.get(f"{a} {b}")
+            found = record.get(label_of(declared["rows"], a, b))
             cells = [asked_of.name, asked_of.headline, f"`{a}`", f"`{b}`"]
             if found is None:
                 cells += ["", "", "not run", "", ""]
@@ -161,7 +168,7 @@ def main() -> int:
             seeds = [given.seed] if given.seed is not None else asked_of.seeds
             folders = [[run(rows, name, seed) for seed in seeds] for name in (a, b)]
             if given.seed is None:
-                record[f"{a} {b}"] = compare(*folders, asked_of.headline)
+                record[label_of(rows, a, b)] = compare(*folders, asked_of.headline)
                 write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
         write_atomically(REPORT, report(declared, record))
         print(f"wrote {REPORT.relative_to(ROOT)}")

@@ -292,6 +292,23 @@ def test_facts_are_added_to_what_is_read_and_what_is_compared():
     torch.testing.assert_close(state_BD[0], (read_ID[0] + read_ID[1]) / 2**0.5)
 
 
+def test_items_that_nobody_met_are_moved_by_the_graph_alone():
+    """Item 5 has no event. Its own vector and its bias would learn, as everybody's negative, to undo what its facts say."""
+    pairs = [(user, item) for user in range(12) for item in range(5) if (user + item) % 3]
+    items = pd.DataFrame({"entity": [f"item{i}" for i in range(6)]})
+    knowledge = pd.DataFrame({"head": items["entity"], "relation": "is", "tail": ["a", "b", "a", "b", "a", "b"]})
+    data = dataset(*zip(*pairs, strict=True), 12, 6, items=items, knowledge=knowledge)
+    model = fitted(KGAttributes, data, epochs=3)
+    assert not model.net.items.weight[5].any() and not model.net.reads_items.weight[5].any()
+    assert model.net.items.weight[:5].any(1).all() and model.net.features.compared.weight.any()
+    torch.testing.assert_close(model.net.item_bias[5], (model.item_shares(data)[5] * 6).log())
+    shrunk = {}  # by the decay of the weights alone, or turned
+    for graph in (False, True):
+        one, more = (fitted(TransE, data, epochs=n, use_graph=graph).net.items.weight for n in (1, 4))
+        shrunk[graph] = torch.cosine_similarity(one, more).isclose(torch.ones(6), atol=1e-5).tolist()
+    assert shrunk == {False: [False] * 5 + [True], True: [False] * 6}
+
+
 def test_the_pull_of_friends_by_hand():
     """Friends 0-1, 0-2 and 2-3; asked for users 0 and 3, and for 4, who has none: value, and gradient by each
     vector."""

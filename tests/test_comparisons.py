@@ -48,6 +48,17 @@ def test_a_row_may_name_the_run_of_another_with_its_seed(comparisons):
         assert comparisons.named(rows, "both", seed)["params"] == {"members": f"run:{key}+markov", "shortlist": 50}
 
 
+def test_a_row_that_is_declared_otherwise_was_not_run(comparisons):
+    rows = {name: {"board": "video", "model": "markov", "params": {"window": n}} for n, name in enumerate("ab", 1)}
+    found = {"a": 0.2, "b": 0.1, "low": 0.05, "high": 0.15, "seeds": [0.1], "better": "higher"}
+    record = {comparisons.label_of(rows, "a", "b"): found}
+    declared = {"rows": rows, "comparisons": {"Windows": {"text": "Which?", "pairs": [["a", "b"]]}}}
+    line = "| video | ndcg@10 | `a` | `b` | 0.2000 | 0.1000 | +0.1000 [+0.0500, +0.1500] | +0.1000 | better |"
+    assert line in comparisons.report(declared, record)
+    rows["b"]["params"]["window"] = 3
+    assert "| video | ndcg@10 | `a` | `b` |  |  | not run |  |  |" in comparisons.report(declared, record)
+
+
 def test_the_page_is_what_was_declared_and_found(comparisons):
     record = json.loads(comparisons.RECORD.read_text()) if comparisons.RECORD.is_file() else {}
     assert comparisons.REPORT.read_text() == comparisons.report(DECLARED, record)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,14 +82,21 @@ class ALS(Recommender):
         user_UD, item_ID = factorised(seen_UI, user_UD, item_ID, p, context.threads)
         self.item_ID = np.ascontiguousarray(item_ID)
         self.gram_DD = item_ID.astype(np.float64).T @ item_ID
+        self.__dict__.pop("axes", None)  # of a fit before
         self.n_parameters, self.stopped_by = user_UD.size + item_ID.size, "epochs"
+
+    @cached_property
+    def axes(self) -> tuple[NDArray, NDArray]:
+        """(D,), (D, D) of the squares of all items: turned to these axes they are a diagonal."""
+        square_D, axes_DD = np.linalg.eigh(self.gram_DD)
+        return square_D, axes_DD
 
     def score(self, queries: Queries) -> NDArray:
         """(Q, I) float32 inner products of the query's vector, solved for its history, and the items'."""
         seen_QI = history(queries)
         met = np.unique(seen_QI.indices)
         seen_QI, length_Q = seen_QI[:, met], np.diff(seen_QI.indptr)
-        square_D, axes_DD = np.linalg.eigh(self.gram_DD)  # turned to its axes, the squares of all items are a diagonal
+        square_D, axes_DD = self.axes
         item_ID, query_QD = self.item_ID[met] @ axes_DD, np.zeros((len(queries), self.params.dim))
         for block in padded_blocks(length_Q, self.params.dim, parts=8):  # so small they stay in the cache
             ridge_QD = square_D + penalties(length_Q[block], queries.n_items, self.params)[:, None]

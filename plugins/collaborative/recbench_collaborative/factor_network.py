@@ -32,6 +32,20 @@ def known_users(model: TorchRecommender, train: Any) -> Tensor:
     return torch.from_numpy(np.bincount(train.interactions.user, minlength=train.n_users) > 0)
 
 
+def unmet_items(train: Any) -> Tensor | None:
+    """(I,) bool: which items have no event in the training data; None on loading."""
+    if not hasattr(train, "interactions"):
+        return None
+    return torch.from_numpy(np.bincount(train.interactions.item, minlength=train.n_items) == 0)
+
+
+def hold(parameter: nn.Parameter, held_I: Tensor | None) -> None:
+    """No gradient reaches these rows: Adam would move even those that hardly matter by whole steps."""
+    if held_I is not None and held_I.any():
+        free_I = (~held_I).view(-1, *[1] * (parameter.dim() - 1))
+        parameter.register_hook(lambda gradient: gradient * free_I.to(gradient))
+
+
 class Features(nn.Module):
     """What the facts of items add to their vectors, read and compared. The facts are saved with the weights;
     `facts`: None where they are still to be loaded."""
@@ -77,7 +91,11 @@ class Friends(nn.Module):
 
 class Factors(RowNetwork):
     """state = user's own vector + sum of what is read of its items / root of their number; compared with the items'
-    vectors."""
+    vectors.
+
+    An item without an event has no vector of its own, and a bias that stays where it began: as everybody's negative it
+    would learn to undo what its facts say.
+    """
 
     def __init__(
         self,
@@ -87,14 +105,19 @@ class Factors(RowNetwork):
         known_U: Tensor | None = None,
         features: Features | None = None,
         friends: Friends | None = None,
+        unmet_I: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.items, self.reads_items = nn.Embedding(n_items, params.dim), nn.Embedding(n_items, params.dim)
         for table in (self.items, self.reads_items):
             nn.init.normal_(table.weight, std=INIT_STD)
+            if unmet_I is not None:
+                table.weight.data[unmet_I] = 0
+            hold(table.weight, unmet_I)
         self.users = None if known_U is None else UserTable(known_U, params.dim, INIT_STD)
         self.features, self.friends, self.dropout = features, friends, params.dropout
         self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
+        hold(self.item_bias, unmet_I)
 
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
         """(N, D) the items' own vectors and their facts': of the items given, of all (I, D) where none are."""

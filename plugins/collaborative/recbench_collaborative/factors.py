@@ -58,7 +58,7 @@ class KGAttributes(Collaborative):
     small = {"dim": 32, "epochs": 20, "batch_size": 32, "learning_rate": 1e-2}
 
     def network(self, train: Dataset) -> Network:
-        from recbench_collaborative.factor_network import Factors, Features
+        from recbench_collaborative.factor_network import Factors, Features, unmet_items
         from recbench_collaborative.knowledge import facts_of
 
         features = None
@@ -67,7 +67,8 @@ class KGAttributes(Collaborative):
             if facts is not None:
                 self.facts = {"facts": facts.n_facts, "of_items": len(facts.fact)}
             features = Features(train.n_items, self.facts["facts"], self.facts["of_items"], self.params.dim, facts)
-        return Factors(train.n_items, self.params, self.item_shares(train), features=features)
+        shares_I, unmet_I = self.item_shares(train), unmet_items(train)
+        return Factors(train.n_items, self.params, shares_I, features=features, unmet_I=unmet_I)
 
 
 class TrustMF(Collaborative):

@@ -46,7 +46,7 @@ class TransE(Collaborative):
     small = {"dim": 32, "epochs": 20, "batch_size": 32, "learning_rate": 1e-2}
 
     def network(self, train: Dataset) -> Network:
-        from recbench_collaborative.factor_network import known_users
+        from recbench_collaborative.factor_network import known_users, unmet_items
         from recbench_collaborative.knowledge import triples_of
         from recbench_collaborative.transe_network import Translations
 
@@ -55,4 +55,5 @@ class TransE(Collaborative):
             graph = triples_of(train)
             self.facts = self.facts | {"nodes": graph.n_nodes, "relations": graph.n_relations}
         n_nodes, n_relations = self.facts.get("nodes", train.n_items), self.facts.get("relations", 0)
-        return Translations(train.n_items, known_U, n_nodes - train.n_items, n_relations, self.params, graph)
+        n_others, unmet_I = n_nodes - train.n_items, unmet_items(train)
+        return Translations(train.n_items, known_U, n_others, n_relations, self.params, graph, unmet_I)

@@ -36,8 +36,10 @@ class Translations(RowNetwork):
         n_relations: int,
         params: TransEParams,
         graph: Triples | None,
+        unmet_I: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.unmet_I1 = None if unmet_I is None else unmet_I[:, None]
         self.items, self.others = nn.Embedding(n_items, params.dim), nn.Embedding(n_others, params.dim)
         self.relations, self.meets = nn.Embedding(n_relations, params.dim), nn.Parameter(torch.zeros(1, params.dim))
         for table in (self.items, self.others, self.relations):
@@ -54,6 +56,14 @@ class Translations(RowNetwork):
         vectors_ND = super().item_vectors(item_N)
         length_N1 = vectors_ND.square().sum(-1, keepdim=True)
         return torch.cat([vectors_ND, -length_N1, torch.ones_like(length_N1)], dim=-1)
+
+    def compared(self, item_N: Tensor | None = None) -> Tensor:
+        """As `item_vectors`; items without an event are moved by triples alone, not as everybody's negatives."""
+        vectors_ND, held_I1 = self.item_vectors(item_N), self.unmet_I1
+        if held_I1 is None:
+            return vectors_ND
+        held_N1 = (held_I1 if item_N is None else held_I1[item_N]).to(vectors_ND.device)
+        return torch.where(held_N1, vectors_ND.detach(), vectors_ND)
 
     def read(self, rows: Rows) -> Tensor:
         """(B, D + 2): 2 (u + m), 1, -|u + m|^2."""
