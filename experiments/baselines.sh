@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Classical models tuned with equal budgets on their boards: 15 trials each on validation, then the board's three seeds.
 # A study goes on where it was left, so that the file can be run again; `bash experiments/baselines.sh video` runs the lines
-# of the boards whose names hold that word. About three CPU hours in all; slim and ease on amazon-beauty are a third of it.
+# of the boards whose names hold that word. Hours in all; slim and ease cost most.
 set -euo pipefail
 only=${1:-}
 
