@@ -21,7 +21,7 @@ from recbench.dataset import Dataset
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
 from recbench.evaluate import Score, answer, measure
-from recbench.machine import Clock, commit, description, forget_peak_memory, keep_freed_memory, peak_memory_mb
+from recbench.machine import Clock, commit, description, forget_peak_memory, peak_memory_mb
 from recbench.metric import Metric, RankedLists, Ratings, metrics_of, refuse_one_behavior
 from recbench.model import ALONE, Context, Recommender, Team, nothing
 from recbench.origin import keyed, refuse_seen
@@ -106,7 +106,6 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
     """Load, split, build, fit on the training part and judge on validation: all that tuning may see."""
     cls, folder, clock = answering(plan), around.out / plan.key, Clock()
     forget_peak_memory()
-    keep_freed_memory()
     if not around.team.number:
         write_atomically(folder / "plan.json", json.dumps(asdict(plan), indent=2, sort_keys=True) + "\n")
     prepared = prepared or prepare(plan)

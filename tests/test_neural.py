@@ -188,7 +188,9 @@ def test_loading_the_class_imports_no_torch() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="of glibc alone")
 def test_memory_that_was_freed_is_used_again() -> None:
-    """A block of 64 MB has 16,384 pages: without, each of the nine faults them all in."""
+    """A block of 64 MB has 16,384 pages: without, each of the nine faults them all in. With Lightning loaded, as in a
+    training: on a heap that holds torch alone, aligned blocks are laid one behind the other.
+    """
     code = (
         "import resource, torch, recbench.neural.trainer\n"
         "from recbench.machine import keep_freed_memory; keep_freed_memory(large=True)\n"
