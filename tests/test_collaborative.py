@@ -290,6 +290,9 @@ def test_facts_are_added_to_what_is_read_and_what_is_compared():
     torch.testing.assert_close(network.item_vectors(torch.tensor([3, 1])), compared_ID[[3, 1]])
     state_BD = network.read(all_rows(HAND))
     torch.testing.assert_close(state_BD[0], (read_ID[0] + read_ID[1]) / 2**0.5)
+    on_way_back_ID = torch.arange(15.0).view(5, 3)
+    (gradient_FD,) = torch.autograd.grad(network.item_vectors(), network.features.compared.weight, on_way_back_ID)
+    torch.testing.assert_close(gradient_FD, has_IF.T @ on_way_back_ID)
 
 
 def test_items_that_nobody_met_are_moved_by_the_graph_alone():

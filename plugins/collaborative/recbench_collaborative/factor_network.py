@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbench.neural.losses import popular_bias
-from recbench_collaborative.rows import RowNetwork, Rows, UserTable, read_bag
+from recbench_collaborative.rows import RowNetwork, Rows, Sparse, Spread, UserTable, read_bag
 
 if TYPE_CHECKING:
     from recbench.neural.recommender import TorchRecommender
@@ -61,10 +61,25 @@ class Features(nn.Module):
         self.read, self.compared = nn.Embedding(max(1, n_facts), dim), nn.Embedding(max(1, n_facts), dim)
         for table in (self.read, self.compared):
             nn.init.normal_(table.weight, std=INIT_STD)
+        self.kept: tuple[Sparse, Sparse] | None = None
+
+    def train(self, mode: bool = True) -> Features:
+        """Forgets the matrices: facts may have been loaded, or be on another device."""
+        self.kept = None
+        return super().train(mode)
+
+    def matrices(self) -> tuple[Sparse, Sparse]:
+        """Items by facts, and facts by items."""
+        if self.kept is None:
+            of_items = Rows(self.start_I, self.start_I, self.fact_F)
+            weight_F = of_items.counts_B.to(self.read.weight.dtype).rsqrt()[of_items.row_P]
+            matrix = Sparse(self.fact_F, self.start_I, weight_F)
+            self.kept = matrix, matrix.turned(len(self.read.weight))
+        return self.kept
 
     def forward(self, table: nn.Embedding) -> Tensor:
         """(I, D) the sum of each item's facts, divided by the root of their number."""
-        return read_bag(table.weight, Rows(self.start_I, self.start_I, self.fact_F))
+        return Spread.apply(table.weight, *self.matrices())
 
 
 class Friends(nn.Module):
