@@ -27,4 +27,4 @@ tune video-rating mean-rating,slope-one,item-knn-rating,biased-mf,svd++,linear-r
 
 tune video-cold random,popular,item-knn,ease,als,bpr,tfidf,attributes
 tune amazon-beauty-cold random,popular,item-knn,tfidf,attributes
-tune amazon-grocery-cold random,popular,item-knn,tfidf,attributes
+tune amazon-grocery-cold random,popular,item-knn,attributes  # there is no text
