@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from recbench import leaderboard
 from recbench.boards import board
 from recbench.entry import Entry, write_atomically
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, nearest
 from recbench.plan import digest
 from recbench.run import Surroundings, execute
 from recbench.stats import paired_interval
@@ -46,7 +46,10 @@ holds 0, the two cannot be told apart. Seeds: the difference with each. No param
 
 
 def named(rows: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
-    """The row of a name, for a seed: where a parameter says run:{ROW} it is the key of that row's run with this seed."""
+    """The row of a name, for a seed: where a parameter says run:{ROW} it is the key of that row's run with this seed.
+    RecbenchError where there is no such row."""
+    if name not in rows:
+        raise RecbenchError(f"no row is named {name!r}{nearest(name, rows) or '.'} Rows: {', '.join(rows)}")
     row = {**rows[name], "name": name}
 
     def key(found: re.Match[str]) -> str:
@@ -59,10 +62,10 @@ def named(rows: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
 
 def run(rows: dict[str, Any], name: str, seed: int) -> Path:
     """The folder of the run of a row and seed, carried out unless it is there; rows that it names come first."""
+    row = named(rows, name, seed)
     for value in rows[name].get("params", {}).values():
         for other in re.findall(NAMED, value) if isinstance(value, str) else ():
             run(rows, other, seed)
-    row = named(rows, name, seed)
     plan = plan_of(row, seed)
     folder = RUNS / plan.key
     if not (folder / "entry.json").is_file():

@@ -48,6 +48,14 @@ def test_a_row_may_name_the_run_of_another_with_its_seed(comparisons):
         assert comparisons.named(rows, "both", seed)["params"] == {"members": f"run:{key}+markov", "shortlist": 50}
 
 
+def test_a_row_that_names_none_is_refused(comparisons):
+    rows = {"alone": {"board": "video", "model": "ease"}, "both": {"board": "video", "model": "blend"}}
+    rows["both"]["params"] = {"members": "run:{alone2}+markov"}
+    told = r"no row is named 'alone2'; did you mean 'alone'\? Rows: alone, both"
+    with pytest.raises(RecbenchError, match=told):
+        comparisons.run(rows, "both", 1)
+
+
 def test_a_row_that_is_declared_otherwise_was_not_run(comparisons):
     rows = {name: {"board": "video", "model": "markov", "params": {"window": n}} for n, name in enumerate("ab", 1)}
     found = {"a": 0.2, "b": 0.1, "low": 0.05, "high": 0.15, "seeds": [0.1], "better": "higher"}
