@@ -1,6 +1,6 @@
 """What a run stores of its answers, so that intervals and new metrics need no retraining.
 
-Letters: Q queries, K list length.
+Letters: Q queries, K list length, B behaviours asked about.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.entry import write_atomically
-from recbench.evaluate import Score
+from recbench.evaluate import Answers, Score
 from recbench.holdout import Holdout
-from recbench.metric import RankedLists, Ratings
+from recbench.metric import Probabilities, RankedLists, Ratings
 
 
-def store(folder: Path, answers: RankedLists | Ratings, scores: list[Score], holdout: Holdout) -> dict[str, str]:
+def store(folder: Path, answers: Answers, scores: list[Score], holdout: Holdout) -> dict[str, str]:
     """Write the answers and the values behind each score into the run's folder; file name -> SHA-256 of its content."""
     asked = {"user": holdout.queries.user, "time": holdout.queries.time}
-    if isinstance(answers, Ratings):
+    if not isinstance(answers, RankedLists):
         files = {"predictions.npz": asked | _predictions(answers, holdout)}
     else:
         files = {"lists.npz": _lists(answers, holdout) | asked}
@@ -29,8 +29,12 @@ def store(folder: Path, answers: RankedLists | Ratings, scores: list[Score], hol
     return {name: _write(folder / name, arrays) for name, arrays in files.items()}
 
 
-def _predictions(answers: Ratings, holdout: Holdout) -> dict[str, NDArray]:
-    return {"item": holdout.truth.values[holdout.truth.start], "predicted": answers.predicted_Q, "true": answers.true_Q}
+def _predictions(answers: Ratings | Probabilities, holdout: Holdout) -> dict[str, NDArray]:
+    item = {"item": holdout.truth.values[holdout.truth.start]}
+    if isinstance(answers, Ratings):
+        return item | {"predicted": answers.predicted_Q, "true": answers.true_Q}
+    asked = {"behaviors": np.array(answers.behaviors), "threshold": answers.threshold_B, "rate": answers.rate_Q}
+    return item | asked | {"predicted": answers.predicted_QB, "true": answers.true_QB}
 
 
 def _lists(answers: RankedLists, holdout: Holdout) -> dict[str, NDArray]:

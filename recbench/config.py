@@ -265,6 +265,7 @@ def plan_of(config: DictConfig, chosen: dict[str, str]) -> Plan:
         max_minutes=trainer.max_minutes,
         devices=trainer.devices,
         compile=trainer.compile,
+        calibration=run.calibration,
     )
 
 

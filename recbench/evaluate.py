@@ -17,9 +17,9 @@ from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.holdout import Holdout
 from recbench.machine import keep_freed_memory
-from recbench.metric import Metric, RankedLists, Ratings
+from recbench.metric import Metric, Probabilities, RankedLists, Ratings
 from recbench.model import ALONE, Recommender, Team
-from recbench.stats import bootstrap_intervals
+from recbench.stats import bootstrap_intervals, resampled_interval
 from recbench.topk import Recommendations, mask, top_k_and_tied
 
 CELLS_PER_CHUNK = 4_000_000  # float32 scores held at once, 16 MB: more would be fetched anew from the system each time
@@ -45,9 +45,14 @@ class Score:
         return known if self.higher_is_better else known | {"better": "lower"}
 
 
-def answer(model: Recommender, holdout: Holdout, k: int, team: Team = ALONE) -> RankedLists | Ratings:
-    """What the model answers to a holdout: values where it asks for values, else lists of k items."""
-    return rank(model, holdout, k, team=team) if holdout.values is None else rate(model, holdout, team)
+Answers = RankedLists | Ratings | Probabilities
+
+
+def answer(model: Recommender, holdout: Holdout, k: int, team: Team = ALONE) -> Answers:
+    """What the model answers to a holdout: values or probabilities where it asks for these, else lists of k items."""
+    if holdout.values is not None:
+        return rate(model, holdout, team)
+    return rank(model, holdout, k, team=team) if holdout.outcomes is None else judge(model, holdout, team)
 
 
 def rate(model: Recommender, holdout: Holdout, team: Team = ALONE) -> Ratings:
@@ -56,22 +61,45 @@ def rate(model: Recommender, holdout: Holdout, team: Team = ALONE) -> Ratings:
     RecbenchError names the model where values are not finite or have the wrong shape.
     """
     assert holdout.values is not None
-    n = len(holdout.queries)
-    mine, parts = np.arange(n)[team.number :: team.size], []
-    for first in range(0, len(mine), QUESTIONS):
-        queries = holdout.queries.take(mine[first : first + QUESTIONS])
-        value_Q1 = np.asarray(model.predict(queries), np.float64)
-        if value_Q1.shape != (len(queries), 1) or not np.isfinite(value_Q1).all():
-            odd = np.sum(~np.isfinite(value_Q1))
-            raise RecbenchError(
-                f"model {type(model).__name__}: values must be finite and of shape {(len(queries), 1)}; given {value_Q1.shape}"
-                f" with {odd} that are NaN or infinite"
-            )
-        parts.append(value_Q1[:, 0])
-    predicted_Q = np.empty(n)
-    for number, share in enumerate(team.gather(np.concatenate([np.empty(0), *parts]))):
-        predicted_Q[number :: team.size] = share
+    predicted_Q = _predicted(model, holdout.queries, 1, team)[:, 0]
     return Ratings(predicted_Q, holdout.values.astype(np.float64), holdout.queries.user)
+
+
+def judge(model: Recommender, holdout: Holdout, team: Team = ALONE) -> Probabilities:
+    """The model's probabilities for every question of a behaviour holdout; the processes of a team share these out.
+
+    RecbenchError names the model where some are not between 0 and 1 or have the wrong shape.
+    """
+    assert holdout.outcomes is not None and holdout.rates is not None
+    predicted_QB = _predicted(model, holdout.queries, len(holdout.targets), team)
+    if np.any(predicted_QB < 0) or np.any(predicted_QB > 1):
+        raise RecbenchError(
+            f"model {type(model).__name__}: probabilities must lie between 0 and 1; "
+            f"given {predicted_QB.min():g} to {predicted_QB.max():g}"
+        )
+    undecided_B = np.full(len(holdout.targets), np.nan)
+    asked = holdout.queries.user, holdout.rates, holdout.targets
+    return Probabilities(predicted_QB, holdout.outcomes, *asked, undecided_B)
+
+
+def _predicted(model: Recommender, queries: Queries, width: int, team: Team) -> NDArray:
+    """(Q, width) float64 what `predict` says."""
+    mine, parts = np.arange(len(queries))[team.number :: team.size], [np.empty((0, width))]
+    with model.answering():
+        for first in range(0, len(mine), QUESTIONS):
+            some = queries.take(mine[first : first + QUESTIONS])
+            values_QB = np.asarray(model.predict(some), np.float64)
+            if values_QB.shape != (len(some), width) or not np.isfinite(values_QB).all():
+                odd = np.sum(~np.isfinite(values_QB))
+                raise RecbenchError(
+                    f"model {type(model).__name__}: values must be finite and of shape {(len(some), width)}; given "
+                    f"{values_QB.shape} with {odd} that are NaN or infinite"
+                )
+            parts.append(values_QB)
+    predicted_QB = np.empty((len(queries), width))
+    for number, share in enumerate(team.gather(np.concatenate(parts))):
+        predicted_QB[number :: team.size] = share
+    return predicted_QB
 
 
 def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team = ALONE) -> RankedLists:
@@ -194,7 +222,7 @@ def usual_behaviors(queries: Queries) -> NDArray:
     return np.where(queries.behaviors.lengths > 0, usual_Q, -1).astype(np.int8)
 
 
-def measure(answers: RankedLists | Ratings, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:
+def measure(answers: Answers, holdout: Holdout, metrics: Sequence[Metric], train: Dataset) -> list[Score]:
     """Every metric on the answers; bootstrap intervals over users for those with more values than one."""
     values = [np.asarray(m(answers, train), dtype=np.float64) for m in metrics]
     bounds: dict[int, NDArray] = {}
@@ -206,6 +234,8 @@ def measure(answers: RankedLists | Ratings, holdout: Holdout, metrics: Sequence[
     found = []
     for m, (metric, column) in enumerate(zip(metrics, values, strict=True)):
         low, high = (metric.of_mean(float(bound)) for bound in bounds[m]) if m in bounds else (None, None)
+        if m not in bounds and (value_of := metric.sampler(answers, train)) is not None:
+            low, high = resampled_interval(value_of, holdout.queries.user)
         value = metric.of_mean(float(column.mean()))
         found.append(Score(metric.label, metric.definition, value, low, high, column, metric.higher_is_better))
     return found

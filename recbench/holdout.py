@@ -19,7 +19,7 @@
 - Moment of asking: the cut for window_start of global_time, else the first event of the window or of the step; where
   given and random parts overlap in time, one second after the history if that is later.
 
-Letters: E events, U users, I items, Q queries, N targets, C context events, S steps. A row is a place in a _Line.
+Letters: E events, U users, I items, Q queries, N targets, C context events, S steps. A row is a place in a Line.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Holdout:
 
     `behaviors`: the names of the log's behaviours. `truth_behaviors`: of each answer, on a board that asks for an order.
     `values`: (Q,) float32 what the item asked about was worth, where values are asked for; `truth` then names the item.
+    `outcomes`: (Q, B) bool whether the user showed each of the behaviours `targets`, where these are asked for; `truth`
+    then names the item, and `rates`, (Q,) float64, with which chance the question came to be asked: below 1 for drawn ones.
     """
 
     queries: Queries
@@ -51,13 +53,17 @@ class Holdout:
     behaviors: tuple[str, ...] = ()
     truth_behaviors: Ragged | None = None
     values: NDArray | None = None
+    outcomes: NDArray | None = None
+    rates: NDArray | None = None
+    targets: tuple[str, ...] = ()
 
     def take(self, rows: NDArray | slice) -> Holdout:
         """The chosen questions with their answers; histories are not copied."""
         told = None if self.truth_behaviors is None else self.truth_behaviors.take(rows)
-        values = None if self.values is None else self.values[rows]
+        columns = {name: getattr(self, name) for name in ("values", "outcomes", "rates")}
+        columns = {name: None if column is None else column[rows] for name, column in columns.items()}
         truth = self.truth.take(rows)
-        return replace(self, queries=self.queries.take(rows), truth=truth, truth_behaviors=told, values=values)
+        return replace(self, queries=self.queries.take(rows), truth=truth, truth_behaviors=told, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +96,10 @@ def holdout_of(
     dataset: Dataset, asked: Asked, part: NDArray, which: int, board: Board, keep_item: NDArray
 ) -> tuple[Holdout, float]:
     """The questions of one part and their answers; also the share of its (user, item) targets that are no candidates."""
-    log, line = dataset.interactions, _line(dataset, asked, which, board)
-    candidates = keep_item.copy()
-    if board.candidates == "known":
-        candidates &= np.bincount(log.item[part < which], minlength=log.n_items) > 0
-    if board.candidates == "held_out":
-        candidates &= np.bincount(log.item[part == which], minlength=log.n_items) > 0
+    log, line = dataset.interactions, line_of(dataset, asked, which, board)
+    candidates = candidates_of(log, part, which, board, keep_item)
     row_N = np.flatnonzero(line.window & targeted(board, log.behaviors)[line.behavior])
-    item_N, stop_N = line.item[row_N], _history_ends(line, row_N, board)
+    item_N, stop_N = line.item[row_N], history_ends(line, row_N, board)
     since_N = _first_rows(line, row_N, board)
     new_N = since_N >= stop_N
     pair = distinct(line.pair[row_N[new_N]])
@@ -118,8 +120,34 @@ def holdout_of(
     time = np.maximum(line.time[stop], np.where(stop > start, line.time[stop - 1] + 1, ALWAYS))
     if board.split == "global_time" and board.ask == "window_start":
         time = np.full(len(stop), cuts(log, board)[0 if which == TEST else 1])
+    queries = queries_of(dataset, line, user, time, start, stop, candidates, board, item)
+    return Holdout(queries, truth, log.behaviors, told, values), outside
+
+
+def candidates_of(log: Interactions, part: NDArray, which: int, board: Board, keep_item: NDArray) -> NDArray:
+    """(I,) bool: the items that may be asked for in a part."""
+    candidates = keep_item.copy()
+    if board.candidates == "known":
+        candidates &= np.bincount(log.item[part < which], minlength=log.n_items) > 0
+    if board.candidates == "held_out":
+        candidates &= np.bincount(log.item[part == which], minlength=log.n_items) > 0
+    return candidates
+
+
+def queries_of(
+    dataset: Dataset,
+    line: Line,
+    user: NDArray,
+    time: NDArray,
+    start: NDArray,
+    stop: NDArray,
+    candidates: NDArray,
+    board: Board,
+    item: NDArray | None = None,
+) -> Queries:
+    """The questions of (Q,) users whose histories are rows `start` to `stop` of the line."""
     context, searches = _searches(dataset, user, time)
-    queries = Queries(
+    return Queries(
         user,
         time,
         Ragged(line.item, start, stop),
@@ -133,11 +161,10 @@ def holdout_of(
         item,
         steps=board.next_k if board.ordered else 1,
     )
-    return Holdout(queries, truth, log.behaviors, told, values), outside
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
+class Line:
     """The events that questions of one part may speak of, user after user, a user's in the order of asking; (E,).
 
     `window`: inside the window. `starts`: (U + 1,) where each user's events start.
@@ -158,7 +185,7 @@ class _Line:
         return self.user * np.int64(self.n_items) + self.item
 
 
-def _line(dataset: Dataset, asked: Asked, which: int, board: Board) -> _Line:
+def line_of(dataset: Dataset, asked: Asked, which: int, board: Board) -> Line:
     """Events of this part and earlier ones of its users; asked at the window's start, the window comes last whatever its
     times."""
     rows = _users_of(asked, asked.part == which) & (asked.part <= which)
@@ -175,10 +202,10 @@ def _line(dataset: Dataset, asked: Asked, which: int, board: Board) -> _Line:
         timed = dataset.info.clock != "none"
         window &= time >= time[cut_U[user]] if timed else np.arange(len(user)) >= cut_U[user]
     item, behavior, value = asked.item[rows], asked.behavior[rows], asked.value[rows]
-    return _Line(dataset.n_items, user, item, time, behavior, value, window, starts)
+    return Line(dataset.n_items, user, item, time, behavior, value, window, starts)
 
 
-def _history_ends(line: _Line, row_N: NDArray, board: Board) -> NDArray:
+def history_ends(line: Line, row_N: NDArray, board: Board) -> NDArray:
     """(N,) the row at which the history ends if the question is put for this target."""
     if board.ask == "window_start":
         before_U = np.bincount(line.user[~line.window], minlength=len(line.starts) - 1)
@@ -188,7 +215,7 @@ def _history_ends(line: _Line, row_N: NDArray, board: Board) -> NDArray:
     return step[np.searchsorted(step, row_N, side="right") - 1]
 
 
-def _first_rows(line: _Line, row_N: NDArray, board: Board) -> NDArray:
+def _first_rows(line: Line, row_N: NDArray, board: Board) -> NDArray:
     """(N,) the first row with a target's user and item: new is what starts no earlier than the question."""
     stays = board.split == "leave_last_out" and board.target == "first"
     if board.repeat == "any" or stays or not len(row_N):
@@ -202,9 +229,7 @@ def _first_rows(line: _Line, row_N: NDArray, board: Board) -> NDArray:
     return first[at[row_N]]
 
 
-def _answers(
-    line: _Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board: Board
-) -> tuple[Ragged, Ragged | None]:
+def _answers(line: Line, row_N: NDArray, since_N: NDArray, stop: NDArray, board: Board) -> tuple[Ragged, Ragged | None]:
     """(Q,) the distinct items that answer each question, and where an order is asked for their behaviours; a target
     counts where `since_N` is not before the question.
 
@@ -233,7 +258,7 @@ def _answers(
     return Ragged(line.item[row[keep]], starts, stops), told
 
 
-def _outcomes(line: _Line, row: NDArray, once: NDArray) -> NDArray:
+def _outcomes(line: Line, row: NDArray, once: NDArray) -> NDArray:
     """(S,) the behaviour of each step; `row`: the targets, question after question, of which `once` begin a step."""
     begins = np.zeros(len(row), bool)
     begins[once] = True
@@ -250,7 +275,7 @@ def _searches(dataset: Dataset, user: NDArray, time: NDArray) -> tuple[ContextEv
     if context is None:
         return None, None
     last_U = np.full(dataset.n_users, ALWAYS)
-    last_U[user] = time  # questions are in time order inside a user: the last one stays
+    np.maximum.at(last_U, user, time)
     context = context_where(context, context.time < last_U[context.user])
     is_event = np.arange(len(context) + len(user)) < len(context)
     order = np.lexsort((is_event, np.r_[context.time, time], np.r_[context.user, user]))  # a question before its ties

@@ -1,12 +1,12 @@
-"""What a metric is, and the forms in which answers reach it: ranked lists, or predicted values.
+"""What a metric is, and the forms in which answers reach it: ranked lists, predicted values, or probabilities.
 
-Letters: Q queries, K list length, N entries above zero, S steps that an ordered board asks for.
+Letters: Q queries, K list length, N entries above zero, S steps that an ordered board asks for, B behaviours asked about.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench import registry
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, nearest
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -69,12 +69,52 @@ class Ratings:
     user_Q: NDArray
 
 
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """Predicted probabilities, (Q, B) float64, and what came of them, (Q, B) bool, of the behaviours asked about.
+
+    `user_Q`: whose question it is. `rate_Q`: with which chance it came to be asked, below 1 for a drawn one: `predicted_QB`
+    speaks of the questions asked, `corrected_QB` of all there are. `threshold_B`: from which probability on a behaviour is
+    said to happen, NaN where nothing was decided yet.
+    """
+
+    predicted_QB: NDArray
+    true_QB: NDArray
+    user_Q: NDArray
+    rate_Q: NDArray
+    behaviors: tuple[str, ...]
+    threshold_B: NDArray
+
+    @cached_property
+    def weight_Q(self) -> NDArray:
+        """(Q,) for how many questions each stands."""
+        return 1 / self.rate_Q
+
+    @cached_property
+    def corrected_QB(self) -> NDArray:
+        """(Q, B) p / (p + (1 - p) / w) with w the rate of the questions drawn; p where all were asked."""
+        drawn = self.rate_Q[self.rate_Q < 1]
+        if not len(drawn):
+            return self.predicted_QB
+        return self.predicted_QB / (self.predicted_QB + (1 - self.predicted_QB) / self.user_rate_Q[:, None])
+
+    @cached_property
+    def user_rate_Q(self) -> NDArray:
+        """(Q,) the rate of the questions drawn for the same user, 1 where none was."""
+        user, user_Q = np.unique(self.user_Q, return_inverse=True)
+        rate = np.ones(len(user))
+        np.minimum.at(rate, user_Q, self.rate_Q)
+        return rate[user_Q]
+
+
 class Metric(ABC):
-    """Base of a metric plugin; on a board it is written `name` or `name@k`.
+    """Base of a metric plugin; on a board it is written `name` or `name@k`, of a behaviour board `name` or
+    `name@behaviour`: of one behaviour, or of all those asked about together.
 
     `definition` pins gain, discount, ideal and the users counted; it is stored with every score. `needs_order`: it
     judges steps, so that only an ordered board can have it; `needs_behaviors`: only data with several behaviours.
     `per_user`: it gives a value for each user asked, in rising order of user, where others give one for each query.
+    `needs_threshold`: it judges decisions, and can be no headline: the threshold is found on validation.
     """
 
     task: ClassVar[str] = "ranking"
@@ -83,22 +123,29 @@ class Metric(ABC):
     needs_order: ClassVar[bool] = False
     needs_behaviors: ClassVar[bool] = False
     per_user: ClassVar[bool] = False
+    needs_threshold: ClassVar[bool] = False
     definition: ClassVar[str]
 
-    def __init__(self, name: str, k: int | None = None) -> None:
-        self.name, self.k = name, k
+    def __init__(self, name: str, k: int | None = None, behavior: str | None = None) -> None:
+        self.name, self.k, self.behavior = name, k, behavior
 
     @property
     def label(self) -> str:
-        """The written form: "ndcg@10"."""
-        return self.name if self.k is None else f"{self.name}@{self.k}"
+        """The written form: "ndcg@10", "auc@purchase"."""
+        behind = self.behavior if self.k is None else self.k
+        return self.name if behind is None else f"{self.name}@{behind}"
 
     @abstractmethod
     def __call__(self, answers: Any, train: Dataset) -> NDArray:
         """(Q,) one value a query, averaged by the caller; or (1,) for a property of all answers together.
 
-        `answers`: `RankedLists` where the task is ranking, `Ratings` where it is rating.
+        `answers`: `RankedLists` where the task is ranking, `Ratings` where it is rating, `Probabilities` where it is behavior.
         """
+
+    def sampler(self, answers: Any, train: Dataset) -> Callable[[NDArray], float] | None:
+        """For a property of all answers together: what it is of the sample that holds query q `times_Q[q]` times, for an
+        interval; None where there is no such thing, or where values are means over queries."""
+        return None
 
     def of_mean(self, mean: float) -> float:
         """What the mean of the values stands for, never falling where the mean rises: a root for the RMSE."""
@@ -113,6 +160,8 @@ def metric(label: str, task: str) -> Metric:
     """The metric written `name@k` on a board of `task`; RecbenchError where it is unknown or k is wrong."""
     name, at, k = label.partition("@")
     cls = registry.find("metric", f"{task}.{name}").load()
+    if task == "behavior":
+        return cls(name, behavior=k if at else None)
     if cls.needs_k != bool(at):
         raise RecbenchError(f"metric '{label}': write {name + '@10' if cls.needs_k else name}")
     if at and (not k.isdigit() or int(k) < 1):
@@ -124,6 +173,16 @@ def metrics_of(board: Board) -> list[Metric]:
     """The metrics of a board, as written there; RecbenchError where one cannot judge what the board asks."""
     found = [metric(label, board.task) for label in board.metrics]
     for one in found:
+        if one.behavior is not None and one.behavior not in board.behaviors:
+            raise RecbenchError(
+                f"board {board.name}: metric '{one.label}' is of {one.behavior!r}, which the board does not ask about"
+                f"{nearest(one.behavior, board.behaviors) or '.'} It asks about {', '.join(board.behaviors)}"
+            )
+        if one.needs_threshold and one.label == board.headline:
+            raise RecbenchError(
+                f"board {board.name}: headline '{one.label}' needs a threshold, which validation is to find; "
+                "choose one that judges probabilities, such as auc or log-loss"
+            )
         if one.needs_order and not board.ordered:
             raise RecbenchError(
                 f"board {board.name}: metric '{one.label}' judges an order, which the board does not ask for; "

@@ -41,7 +41,7 @@ def drawn_order(dataset: Dataset, seed: int) -> Dataset:
     rows = place[by_step]
     at = ties(step)
     tied = rows[at]
-    drawn = _draw(seed, *(c[tied] for c in (log.user, log.item, log.time, log.behavior, log.value.view(np.int32))))
+    drawn = drawn_by(seed, *(c[tied] for c in (log.user, log.item, log.time, log.behavior, log.value.view(np.int32))))
     rows[at] = tied[np.lexsort((drawn, step[at]))]
     order = np.arange(len(log))
     order[place] = rows
@@ -55,7 +55,7 @@ def ties(values: NDArray) -> NDArray:
     return np.flatnonzero(same[1:] | same[:-1])
 
 
-def _draw(seed: int, *columns: NDArray) -> NDArray:
+def drawn_by(seed: int, *columns: NDArray) -> NDArray:
     """(E,) uint64 by splitmix64: follows from the seed and a row's content alone, so that no order of rows matters."""
     x = np.zeros(len(columns[0]), np.uint64)
     for column in (np.full(1, seed), *columns):
@@ -77,10 +77,10 @@ def parts_of(dataset: Dataset, board: Board, seed: int) -> NDArray:
     if board.split == "leave_last_out":
         return _leave_last(log, targeted(board, log.behaviors)[log.behavior])
     if board.split == "random_pairs":
-        return _groups(_draw(seed, log.user, log.item), 0.8)
+        return _groups(drawn_by(seed, log.user, log.item), 0.8)
     if board.split == "cold_items":
-        return _groups(_draw(seed, np.arange(log.n_items)), 0.9)[log.item]
-    return _groups(_draw(seed, np.arange(log.n_users)), 0.8)[log.user]
+        return _groups(drawn_by(seed, np.arange(log.n_items)), 0.9)[log.item]
+    return _groups(drawn_by(seed, np.arange(log.n_users)), 0.8)[log.user]
 
 
 def _groups(drawn: NDArray, train: float) -> NDArray:

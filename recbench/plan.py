@@ -24,6 +24,7 @@ CHOICES = {
     "repeat": ("new", "any"),
     "fit_on": ("train", "train+valid"),
     "candidates": ("known", "all", "held_out"),
+    "negatives": ("none", "uniform"),
 }
 FILTERS = ("min_user_events", "min_item_events")
 KINDS = {
@@ -44,6 +45,9 @@ class Board:
     held_out: the items of the part asked about.
     `filters`: `min_user_events`, `min_item_events`, fitted on the training part.
     `ordered`: the `next_k` items are asked for in the order in which they come, each with its behaviour.
+    Task behavior (`recbench.questions`): `exposures` are the behaviours at which a question is put, `horizon_days` how long
+    its answer is waited for, `negatives` the rule by which pairs without an exposure are drawn, `n_negatives` for each that
+    bears the behaviour.
     """
 
     name: str
@@ -68,6 +72,10 @@ class Board:
     filters: dict[str, int] = field(default_factory=dict)
     meaning: str = ""
     ordered: bool = field(default=False, metadata={"formerly": False})
+    exposures: tuple[str, ...] = field(default=(), metadata={"formerly": ()})
+    horizon_days: float = field(default=0.0, metadata={"formerly": 0.0})
+    negatives: str = field(default="none", metadata={"formerly": "none"})
+    n_negatives: int = field(default=0, metadata={"formerly": 0})
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
@@ -105,6 +113,7 @@ class Board:
             raise RecbenchError(
                 f"board {self.name}: task rating asks for the value of every target: set target all_in_window; given {self.target}"
             )
+        self._check_behavior()
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
         if self.ordered and (self.target != "next_k" or self.next_k < 2 or self.split == "random_pairs"):
@@ -112,6 +121,48 @@ class Board:
                 f"board {self.name}: ordered needs target next_k, next_k of at least 2 and another split than "
                 f"random_pairs; given {self.target}, {self.next_k}, {self.split}"
             )
+
+    def _check_behavior(self) -> None:
+        """RecbenchError where the fields of task behavior contradict each other."""
+        if self.task != "behavior":
+            if self.exposures or self.horizon_days or self.negatives != "none" or self.n_negatives:
+                raise RecbenchError(
+                    f"board {self.name}: exposures, horizon_days, negatives and n_negatives are for task behavior; "
+                    f"given task {self.task}"
+                )
+            return
+        splits = {
+            "each_event": ("global_time", "random_users", "given"),
+            "window_start": ("global_time", "random_pairs"),
+        }
+        drawn = self.negatives != "none"
+        wrong = (
+            (not self.behaviors, "behaviors must name what is asked about"),
+            (self.target != "all_in_window", f"target must be all_in_window; given {self.target}"),
+            (self.split not in splits.get(self.ask, ()), self._allowed_splits(splits)),
+            (self.horizon_days < 0, f"horizon_days must be at least 0; given {self.horizon_days:g}"),
+            (
+                bool(self.horizon_days) and self.ask != "each_event",
+                f"horizon_days is for ask each_event, a window answers whole; given {self.horizon_days:g}",
+            ),
+            (
+                not self.exposures and not drawn,
+                "name the exposures at which a question is put, or a rule for negatives where the data have none",
+            ),
+            (
+                drawn and (self.ask != "window_start" or len(self.behaviors) != 1 or self.n_negatives < 1),
+                "negatives are drawn for ask window_start, one behaviour and n_negatives of at least 1; "
+                f"given {self.ask}, {len(self.behaviors)} and {self.n_negatives}",
+            ),
+            (not drawn and self.n_negatives != 0, f"n_negatives={self.n_negatives} needs a rule: negatives uniform"),
+        )
+        for is_wrong, why in wrong:
+            if is_wrong:
+                raise RecbenchError(f"board {self.name}: task behavior: {why}")
+
+    def _allowed_splits(self, splits: dict[str, tuple[str, ...]]) -> str:
+        allowed = "; ".join(f"{ask} with {', '.join(names)}" for ask, names in splits.items())
+        return f"allowed are {allowed}; given {self.ask} with {self.split}"
 
     @property
     def protocol_hash(self) -> str:
@@ -142,6 +193,7 @@ class Plan:
     max_minutes: float | None = None
     devices: int = field(default=1, metadata={"formerly": 1})
     compile: bool = field(default=False, metadata={"formerly": False})
+    calibration: str = field(default="none", metadata={"formerly": "none"})
 
     @property
     def key(self) -> str:
@@ -171,6 +223,11 @@ def answering(plan: Plan) -> type[Recommender]:
     if plan.devices > 1 and not cls.traits.trained:
         raise RecbenchError(
             f"trainer.devices={plan.devices} shares out the batches of a training, and model={plan.model} has none; leave it out"
+        )
+    if plan.calibration != "none" and task != "behavior":
+        raise RecbenchError(
+            f"calibration={plan.calibration} bends probabilities, and board {plan.board.name} asks for none (task {task}); "
+            "leave it out"
         )
     _refuse_clock(plan, cls, registry.find("data", plan.data).load().info.clock)
     return cls

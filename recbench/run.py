@@ -17,12 +17,13 @@ import numpy as np
 
 from recbench import __version__, registry
 from recbench.artefacts import store
+from recbench.calibrate import decide
 from recbench.dataset import Dataset
 from recbench.entry import Entry, write_atomically
 from recbench.errors import RecbenchError
-from recbench.evaluate import Score, answer, measure
+from recbench.evaluate import Answers, Score, answer, judge, measure
 from recbench.machine import Clock, commit, description, forget_peak_memory, peak_memory_mb
-from recbench.metric import Metric, RankedLists, Ratings, metrics_of, refuse_one_behavior
+from recbench.metric import Metric, Probabilities, metrics_of, refuse_one_behavior
 from recbench.model import ALONE, Context, Recommender, Team, nothing
 from recbench.origin import keyed, refuse_seen
 from recbench.plan import Plan, answering, refuse_lacking
@@ -158,24 +159,30 @@ def select(plan: Plan, around: Surroundings, prepared: Prepared | None = None) -
 def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) -> Entry:
     """Refit where the board says so, answer the test holdout, measure, and write the entry last."""
     parts, clock = chosen.prepared.parts, chosen.clock
-    model, answers = _learn_and_answer(plan, folder, chosen)
+    model, answers, decided = _learn_and_answer(plan, folder, chosen)
     scores = measure(answers, parts.test, chosen.prepared.metrics, parts.train)
     artefacts = store(folder, answers, scores, parts.test)
     model.save(folder / "model")
     clock.lap("measure")
-    entry = _entry(plan, around, chosen, model, scores, artefacts)
+    entry = _entry(plan, around, chosen, model, scores, artefacts, decided)
     write_atomically(folder / "entry.json", entry.to_json())
     return entry
 
 
-def _learn_and_answer(plan: Plan, folder: Path, chosen: Selected) -> tuple[Recommender, RankedLists | Ratings]:
-    """The model that the board fits at last, and its answers to the test."""
+def _learn_and_answer(plan: Plan, folder: Path, chosen: Selected) -> tuple[Recommender, Answers, dict[str, Any]]:
+    """The model that the board fits at last, its answers to the test, and what validation decided of these."""
     parts, metrics, clock = chosen.prepared.parts, chosen.prepared.metrics, chosen.clock
+    decided = None
+    if parts.valid.outcomes is not None:
+        decided = decide(judge(chosen.model, parts.valid, chosen.context.team), plan.calibration)
+        clock.lap("select")
     model = chosen.model if plan.board.fit_on == "train" else _refit(chosen, folder)
     clock.lap("fit")
     answers = answer(model, parts.test, max([m.k or 0 for m in metrics] + [LIST_LENGTH]), chosen.context.team)
     clock.lap("answer")
-    return model, answers
+    if decided is None or not isinstance(answers, Probabilities):
+        return model, answers, {}
+    return model, decided(answers), decided.told()
 
 
 def _refit(chosen: Selected, folder: Path) -> Recommender:
@@ -212,6 +219,7 @@ def _entry(
     model: Recommender,
     scores: list[Score],
     artefacts: dict[str, str],
+    decided: dict[str, Any],
 ) -> Entry:
     return Entry(
         key=plan.key,
@@ -248,5 +256,5 @@ def _entry(
         command=around.command or shlex.join(sys.argv),
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tuning=list(around.tuning),
-        chosen=dict(model.chosen),
+        chosen=dict(model.chosen) | decided,
     )

@@ -14,6 +14,11 @@ class Run(Params):
 
     board: str | None = param(None, "Name of a board or its YAML file; none: the data's first.")
     seed: int = param(1, "Seed of the run.", low=0, high=2**31 - 1)
+    calibration: str = param(
+        "none",
+        "How the probabilities of a behaviour board are bent after predict, as validation says.",
+        choices=("none", "temperature", "isotonic"),
+    )
     submit: bool = param(False, "Copy the entry to the board and render its page.")
     resume: bool = param(False, "Go on from the last checkpoint of this very plan.")
     out: str = param("runs", "Folder of the runs.")

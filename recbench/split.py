@@ -19,6 +19,7 @@ from recbench.dataset import Dataset
 from recbench.errors import RecbenchError, nearest
 from recbench.holdout import Asked, Holdout, context_where, distinct, holdout_of
 from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of, ties
+from recbench.questions import behavior_holdout
 
 if TYPE_CHECKING:
     from recbench.plan import Board
@@ -57,9 +58,9 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
         raise RecbenchError(
             f"board {board.name}: the training part is empty; shorten the windows or loosen the filters"
         )
-    asked = Asked.of(log, used)
-    valid, _ = holdout_of(dataset, asked, used, VALID, board, keep_item)
-    test, outside = holdout_of(dataset, asked, used, TEST, board, keep_item)
+    asked, questions = Asked.of(log, used), behavior_holdout if board.task == "behavior" else holdout_of
+    valid, _ = questions(dataset, asked, used, VALID, board, keep_item)
+    test, outside = questions(dataset, asked, used, TEST, board, keep_item)
     for name, holdout in (("validation", valid), ("test", test)):
         if not len(holdout.queries):
             raise RecbenchError(
@@ -81,11 +82,15 @@ def _refuse(dataset: Dataset, board: Board) -> None:
         raise RecbenchError(f"split leave_last_out needs an order; data={name} has none: use random_pairs")
     if board.ask != "window_start" and clock == "none":
         raise RecbenchError(f"ask {board.ask} needs an order; data={name} has none: use window_start")
+    if board.horizon_days and clock == "order":
+        raise RecbenchError(
+            f"board {board.name}: horizon_days needs a clock; data={name} has an order only: set it to 0"
+        )
     if board.ordered and clock == "none":
         raise RecbenchError(f"board {board.name}: ordered needs an order; data={name} has none: leave it out")
     if board.split == "given" and dataset.part is None:
         raise RecbenchError(f"board {board.name}: split given, but data={board.data} comes without one")
-    for behavior in board.behaviors:
+    for behavior in (*board.behaviors, *board.exposures):
         if behavior not in log.behaviors:
             raise RecbenchError(
                 f"board {board.name}: data={name} has the behaviours {', '.join(log.behaviors)}; "

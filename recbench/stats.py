@@ -5,6 +5,8 @@ Letters: Q queries, M columns of values, G groups (the users), B resamples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,31 @@ def bootstrap_intervals(
         times_G = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups).astype(np.float64)
         means_BM[b] = times_G @ sums_GM / (times_G @ size_G)
     return np.quantile(means_BM, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+
+
+def resampled_interval(
+    value_of: Callable[[NDArray], float],
+    groups_Q: NDArray,
+    seed: int = 0,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of what is no mean, over the same resamples of users as `bootstrap_intervals`.
+
+    `value_of`: from how often each query is in a resample, (Q,) float64, to the value; a resample without one, NaN, is left
+    out. Source: Efron and Tibshirani, 1993, ch. 13.
+    """
+    group_Q = np.unique(groups_Q, return_inverse=True)[1]
+    n_groups = int(group_Q.max()) + 1
+    rng = np.random.default_rng(seed)
+    values_B = np.empty(n_resamples)
+    for b in range(n_resamples):
+        times_G = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups).astype(np.float64)
+        values_B[b] = value_of(times_G[group_Q])
+    if np.isnan(values_B).all():
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(values_B, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def bootstrap_interval(

@@ -7,7 +7,7 @@ import pytest
 
 from recbench.data import Interactions, ascending
 from recbench.dataset import Dataset, DatasetInfo
-from recbench.parts import _draw, drawn_order, ties
+from recbench.parts import drawn_by, drawn_order, ties
 
 
 @pytest.mark.parametrize("largest", [0, 3, 2**20, 2**52, 2**53, 2**63 - 1])
@@ -32,7 +32,7 @@ def test_the_drawn_order_is_by_time_user_and_draw(moments):
     time, user, item = (rng.integers(n, size=500) for n in (moments, 9, 4))
     log = Interactions.sorted(user, item, time - 5, n_users=9, n_items=4)
     log = replace(log, value=np.arange(500, dtype=np.float32))
-    drawn = _draw(3, log.user, log.item, log.time, log.behavior, log.value.view(np.int32))
+    drawn = drawn_by(3, log.user, log.item, log.time, log.behavior, log.value.view(np.int32))
     dataset = Dataset(DatasetInfo("x", "tests", "seconds", "MIT", "here"), log, np.arange(9), np.arange(4))
     found = drawn_order(dataset, 3).interactions.value
     assert found.tolist() == np.lexsort((drawn, log.user, log.time)).tolist()

@@ -1,0 +1,249 @@
+"""Will the user do it? What a behaviour board asks and what answers it, of a holdout and of a training part alike.
+
+- ask `each_event` puts a question at each exposure: an event of the board's `exposures`, those of one pair at one moment
+  being one. The history is all strictly before. A behaviour is the answer where the user shows it to the item at that
+  moment or within `horizon_days`, and before the next exposure of the pair, to which it then belongs. Where the horizon
+  reaches beyond the part, nothing is asked: what lies there is not to be known.
+- ask `window_start` puts a question where the window opens for each pair exposed in it, and the window answers.
+- negatives `uniform`: of the pairs of a user with the behaviour in the window and a candidate without it there,
+  `n_negatives` for each pair with it are drawn, each as likely as any other. Such a question holds the share drawn in
+  `rates`, so that probabilities and measures can speak of all pairs.
+- repeat `new` leaves out pairs whose history shows a behaviour asked about.
+- Where nothing has a time, pairs are parts: a training pair is asked about with a tenth of the others unknown, its own
+  among them.
+
+Letters: E events, U users, I items, Q questions, B behaviours asked about, N exposures, T targets, P pairs, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Ragged
+from recbench.dataset import Dataset
+from recbench.holdout import Asked, Holdout, Line, candidates_of, distinct, history_ends, line_of, queries_of
+from recbench.parts import ALWAYS, DAY, NEVER, TEST, cuts, drawn_by
+
+if TYPE_CHECKING:
+    from recbench.plan import Board
+
+TRAINING_WINDOWS = 4  # at most; those that end where the training part does
+FOLDS = 10  # of the training pairs where pairs are held out by lot
+COLUMNS = ("user", "item", "time", "behavior", "value")  # of a line
+
+
+class Exposed(NamedTuple):
+    """What is asked: (Q,) users, items and moments, the rows of a line that are the history, (Q, B) what came of it, and
+    (Q,) with which chance it came to be asked."""
+
+    user: NDArray
+    item: NDArray
+    time: NDArray
+    start: NDArray
+    stop: NDArray
+    outcomes: NDArray
+    rates: NDArray
+
+    @classmethod
+    def of(cls, parts: Sequence[Exposed]) -> Exposed:
+        """The questions of several parts, one after another."""
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def behavior_holdout(
+    dataset: Dataset, asked: Asked, part: NDArray, which: int, board: Board, keep_item: NDArray
+) -> tuple[Holdout, float]:
+    """The questions of one part and their answers; also the share of its exposures that are of no candidate."""
+    log, line = dataset.interactions, line_of(dataset, asked, which, board)
+    candidates = candidates_of(log, part, which, board, keep_item)
+    end = int(log.time[-1]) + 1
+    if board.ask == "each_event":
+        if board.split == "global_time" and which != TEST:
+            end = cuts(log, board)[0]
+        found, outside = _at_exposures(dataset, line, candidates, board, end)
+    else:
+        opens = cuts(log, board)[0 if which == TEST else 1] if board.split == "global_time" else end
+        found, outside = _in_window(dataset, line, line.window, opens, candidates, board, which)
+    return _holdout(dataset, line, found, candidates, board), outside
+
+
+def training_questions(train: Dataset, board: Board) -> Holdout:
+    """The questions that the board would have asked of its training part, with their answers: what a model learns from.
+
+    The same training part and board give the same ones, in the same order.
+    """
+    log = train.interactions
+    order, starts = log.by_user()
+    columns = {name: getattr(log, name)[order] for name in COLUMNS}
+    line = Line(log.n_items, **columns, window=np.ones(len(order), bool), starts=starts)
+    candidates = np.bincount(log.item, minlength=log.n_items) > 0
+    end = int(log.time[-1]) + 1
+    if board.ask == "each_event":
+        return _holdout(train, line, _at_exposures(train, line, candidates, board, end)[0], candidates, board)
+    if board.split == "random_pairs":
+        folds = [_fold(train, line, fold, end, candidates, board) for fold in range(FOLDS)]
+        return _holdout(train, *_stacked(*zip(*folds, strict=True)), candidates, board)
+    length = round(board.test_window_days * DAY)
+    n_windows = min(TRAINING_WINDOWS, max(1, (end - int(log.time[0])) // length - 1))
+    parts = []
+    for back in range(n_windows, 0, -1):
+        opens = end - back * length
+        window = (line.time >= opens) & (line.time < opens + length)
+        parts.append(_in_window(train, line, window, opens, candidates, board, -back)[0])
+    return _holdout(train, line, Exposed.of(parts), candidates, board)
+
+
+def target_numbers(board: Board, behaviors: tuple[str, ...]) -> NDArray:
+    """(B,) the number that each behaviour asked about has among those of a log."""
+    return np.array([behaviors.index(name) for name in board.behaviors])
+
+
+def _exposing(board: Board, behaviors: tuple[str, ...]) -> NDArray:
+    return np.array([name in board.exposures for name in behaviors], bool)
+
+
+def _at_exposures(dataset: Dataset, line: Line, candidates: NDArray, board: Board, end: int) -> tuple[Exposed, float]:
+    """A question at each exposure in the window of a line, of what is known before `end`."""
+    behaviors = dataset.interactions.behaviors
+    horizon = round(board.horizon_days * DAY)
+    shown = _exposing(board, behaviors)[line.behavior]
+    target_B = target_numbers(board, behaviors)
+    is_target = np.isin(line.behavior, target_B)
+    row_N = np.flatnonzero(shown & line.window & (line.time < end - horizon))
+    stop_N = history_ends(line, row_N, board)
+    _, once = np.unique(stop_N * np.int64(line.n_items) + line.item[row_N], return_index=True)
+    row_N, stop_N = row_N[once], stop_N[once]
+    if board.repeat == "new":
+        new_N = _first_time(line, is_target, row_N) >= line.time[row_N]
+        row_N, stop_N = row_N[new_N], stop_N[new_N]
+    known_N = candidates[line.item[row_N]]
+    outside = float(np.mean(~known_N)) if len(row_N) else 0.0
+    row_N, stop_N = row_N[known_N], stop_N[known_N]
+    outcomes_QB = _attributed(line, shown, np.flatnonzero(is_target), row_N, target_B, horizon)
+    user, rates = line.user[row_N], np.ones(len(row_N))
+    return Exposed(user, line.item[row_N], line.time[row_N], line.starts[user], stop_N, outcomes_QB, rates), outside
+
+
+def _first_time(line: Line, is_target: NDArray, row_N: NDArray) -> NDArray:
+    """(N,) when the pair of each row first shows a behaviour asked about; NEVER where it does not."""
+    pair_T, time_T = line.pair[is_target], line.time[is_target]
+    known = distinct(pair_T)
+    first = np.full(len(known) + 1, NEVER)
+    np.minimum.at(first, np.searchsorted(known, pair_T), time_T)
+    pair_N = line.pair[row_N]
+    at = np.searchsorted(known, pair_N)
+    found = np.append(known, -1)[at] == pair_N
+    return np.where(found, first[at], NEVER)
+
+
+def _attributed(line: Line, shown: NDArray, row_T: NDArray, row_N: NDArray, target_B: NDArray, horizon: int) -> NDArray:
+    """(N, B) which behaviours belong to each exposure: those of the pair from its moment on, up to the horizon and to the
+    pair's next moment of exposure."""
+    row = np.r_[np.flatnonzero(shown), row_T]
+    is_target = np.arange(len(row)) >= len(row) - len(row_T)
+    pair, time = line.pair[row], line.time[row]
+    order = np.lexsort((is_target, time, pair))
+    pair, time, is_target, row = pair[order], time[order], is_target[order], row[order]
+    last = np.maximum.accumulate(np.where(is_target, -1, np.arange(len(row))))  # the exposure that stands last
+    hit = is_target & (last >= 0)
+    hit[hit] = (pair[last[hit]] == pair[hit]) & (time[hit] - time[last[hit]] <= horizon)
+    # exposures of one pair at one moment are one: a question's own is found by pair and time
+    moment = np.cumsum((np.diff(pair, prepend=-1) != 0) | (np.diff(time, prepend=ALWAYS) != 0))
+    moment_of_row = np.zeros(len(line.user), np.int64)
+    moment_of_row[row[~is_target]] = moment[~is_target]
+    outcome = np.zeros((int(moment.max(initial=0)) + 1, len(target_B)), bool)
+    for b, target in enumerate(target_B):
+        mine = hit & (line.behavior[row] == target)
+        outcome[moment[last[mine]], b] = True
+    return outcome[moment_of_row[row_N]]
+
+
+def _in_window(
+    dataset: Dataset, line: Line, window: NDArray, opens: int, candidates: NDArray, board: Board, draw: int
+) -> tuple[Exposed, float]:
+    """A question where a window opens for each pair exposed in it, and for the pairs drawn by the rule `draw` seeds."""
+    behaviors, n_items = dataset.interactions.behaviors, np.int64(line.n_items)
+    target_B = target_numbers(board, behaviors)
+    is_target = np.isin(line.behavior, target_B)
+    exposed = (_exposing(board, behaviors)[line.behavior] if board.exposures else is_target) & window
+    pair_P = distinct(line.pair[exposed])
+    before = ~window & (line.time < opens)
+    if board.repeat == "new":
+        pair_P = pair_P[~_within(pair_P, distinct(line.pair[before & is_target]))]
+    known_P = candidates[pair_P % n_items]
+    outside = float(np.mean(~known_P)) if len(pair_P) else 0.0
+    pair_P, rates = pair_P[known_P], np.ones(int(known_P.sum()))
+    if board.negatives != "none":
+        shown = distinct(line.pair[is_target & (window if board.repeat == "any" else window | before)])
+        positive_P = pair_P[_within(pair_P, distinct(line.pair[is_target & window]))]
+        drawn_P, rate_P = _negatives(positive_P, shown, candidates, board.n_negatives, draw)
+        pair_P, rates = np.r_[pair_P, drawn_P], np.r_[rates, rate_P]
+        order = np.argsort(pair_P, kind="stable")
+        pair_P, rates = pair_P[order], rates[order]
+    user, item = (pair_P // n_items).astype(line.user.dtype), (pair_P % n_items).astype(line.item.dtype)
+    outcomes_QB = np.empty((len(pair_P), len(target_B)), bool)
+    for b, target in enumerate(target_B):
+        outcomes_QB[:, b] = _within(pair_P, distinct(line.pair[window & (line.behavior == target)]))
+    before_U = np.bincount(line.user[before], minlength=len(line.starts) - 1)
+    start, moment = line.starts[user], np.full(len(user), opens)
+    return Exposed(user, item, moment, start, start + before_U[user], outcomes_QB, rates), outside
+
+
+def _within(values: NDArray, known: NDArray) -> NDArray:
+    """Which values are among the known ones, which are sorted and distinct."""
+    return np.append(known, -1)[np.searchsorted(known, values)] == values
+
+
+def _negatives(
+    positive_P: NDArray, shown_P: NDArray, candidates: NDArray, n_each: int, draw: int
+) -> tuple[NDArray, NDArray]:
+    """Pairs drawn evenly, without repeats, from the candidates that a user has not shown the behaviour to, `n_each` for
+    each pair with it but at most half of what there is; and the share of these pairs that was drawn."""
+    n_items, item_D = np.int64(len(candidates)), np.flatnonzero(candidates)
+    user_U, n_positive_U = np.unique(positive_P // n_items, return_counts=True)
+    known_P = shown_P[candidates[shown_P % n_items]]
+    n_known_U = np.searchsorted(known_P // n_items, user_U, side="right") - np.searchsorted(known_P // n_items, user_U)
+    possible_U = len(item_D) - n_known_U
+    wanted_U = np.minimum(n_each * n_positive_U, possible_U // 2)
+    pairs, n_found_U, at = np.empty(0, np.int64), np.zeros(len(user_U), np.int64), 0
+    while np.any(short_U := n_found_U < wanted_U):
+        missing_U = np.where(short_U, wanted_U - n_found_U, 0)
+        place = np.repeat(np.arange(len(user_U)), missing_U)
+        counter = at + np.arange(len(place)) - np.repeat(np.cumsum(missing_U) - missing_U, missing_U)
+        at += int(missing_U.max())
+        uniform = drawn_by(draw, user_U[place], counter) / 2.0**64
+        found = user_U[place] * n_items + item_D[(uniform * len(item_D)).astype(np.int64)]
+        found = found[~_within(found, shown_P)]
+        pairs = np.unique(np.r_[pairs, found])
+        n_found_U = np.bincount(np.searchsorted(user_U, pairs // n_items), minlength=len(user_U))
+    rate_U = wanted_U / np.maximum(possible_U, 1)
+    return pairs, rate_U[np.searchsorted(user_U, pairs // n_items)]
+
+
+def _fold(train: Dataset, line: Line, fold: int, opens: int, candidates: NDArray, board: Board) -> tuple[Line, Exposed]:
+    """The training pairs of one fold, asked about with the events of the others as history, and the line of these."""
+    window = drawn_by(-1, line.pair) % np.uint64(FOLDS) == np.uint64(fold)
+    order = np.lexsort((window, line.user))
+    columns = {name: getattr(line, name)[order] for name in COLUMNS}
+    moved = Line(line.n_items, **columns, window=window[order], starts=line.starts)
+    return moved, _in_window(train, moved, moved.window, opens, candidates, board, -1 - fold)[0]
+
+
+def _stacked(lines: Sequence[Line], parts: Sequence[Exposed]) -> tuple[Line, Exposed]:
+    """Lines one behind the other, and the questions of all."""
+    columns = {name: np.concatenate([getattr(line, name) for line in lines]) for name in (*COLUMNS, "window")}
+    begins = np.cumsum([0, *(len(line.user) for line in lines[:-1])])
+    moved = [part._replace(start=part.start + at, stop=part.stop + at) for part, at in zip(parts, begins, strict=True)]
+    return Line(lines[0].n_items, **columns, starts=lines[0].starts), Exposed.of(moved)
+
+
+def _holdout(dataset: Dataset, line: Line, asked: Exposed, candidates: NDArray, board: Board) -> Holdout:
+    at = np.arange(len(asked.item))
+    user, item, time, start, stop, outcomes, rates = asked
+    queries = queries_of(dataset, line, user, time, start, stop, candidates, board, item)
+    truth, behaviors = Ragged(item, at, at + 1), dataset.interactions.behaviors
+    return Holdout(queries, truth, behaviors, outcomes=outcomes, rates=rates, targets=board.behaviors)
