@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.content import category_sets, search_matches
-from recbench.data import Interactions
+from recbench.data import ContextEvents, Interactions
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
 from recbench.params import Params, param
@@ -97,8 +97,19 @@ def behaviour_features(
     The data set's events may reach beyond the moments. `prior_B`: what the rates are drawn to, `rate_prior` of the
     training part; equal shares without it. RecbenchError where columns differ in length or a row number is out of range.
     """
+    log = dataset.interactions
     user_N, item_N, time_N = (np.asarray(column, np.int64) for column in (user_N, item_N, time_N))
-    asked = _Asked(dataset, user_N, item_N, time_N, params or FeatureParams())
+    lengths = [len(column) for column in (user_N, item_N, time_N)]
+    if len(set(lengths)) != 1:
+        raise RecbenchError(f"features need users, items and times of equal length; given {lengths}")
+    for name, rows, n in (("user", user_N, log.n_users), ("item", item_N, log.n_items)):
+        if len(rows) and (rows.min() < 0 or rows.max() >= n):
+            raise RecbenchError(f"features: {name} must lie in 0..{n - 1}; given {rows.min()}..{rows.max()}")
+    return features_of(Asked(dataset, log, dataset.context, user_N, item_N, time_N, params or FeatureParams()), prior_B)
+
+
+def features_of(asked: Asked, prior_B: NDArray | None) -> Features:
+    """Every column that the data have, for questions whose row numbers are known to be right."""
     n_behaviors = len(asked.log.behaviors)
     prior_B = np.full(n_behaviors, 1 / n_behaviors) if prior_B is None else prior_B
     parts = _of_log(asked, prior_B), _of_dwell(asked), _of_categories(asked), _of_context(asked), _of_moment(asked)
@@ -107,26 +118,20 @@ def behaviour_features(
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """The questions, (N,) each, and the data they are about."""
+class Asked:
+    """The questions, (N,) each, and the data they are about.
+
+    `log` and `context`: what the users of the questions did, by the numbers of `user_N`; what was done to an item stands
+    in the data set's own log.
+    """
 
     dataset: Dataset
+    log: Interactions
+    context: ContextEvents | None
     user_N: NDArray
     item_N: NDArray
     time_N: NDArray
     params: FeatureParams
-
-    def __post_init__(self) -> None:
-        lengths = [len(column) for column in (self.user_N, self.item_N, self.time_N)]
-        if len(set(lengths)) != 1:
-            raise RecbenchError(f"features need users, items and times of equal length; given {lengths}")
-        for name, rows, n in (("user", self.user_N, self.log.n_users), ("item", self.item_N, self.log.n_items)):
-            if len(rows) and (rows.min() < 0 or rows.max() >= n):
-                raise RecbenchError(f"features: {name} must lie in 0..{n - 1}; given {rows.min()}..{rows.max()}")
-
-    @property
-    def log(self) -> Interactions:
-        return self.dataset.interactions
 
     @property
     def tick(self) -> float:
@@ -144,7 +149,11 @@ class _Asked:
         """What groups events, (E,), and what a question asks for, (N,), by the name of the group."""
         log, n = self.log, np.int64(self.log.n_items)
         pair = log.user * n + log.item, self.user_N * n + self.item_N
-        return {"user": (log.user, self.user_N), "item": (log.item, self.item_N), "pair": pair}
+        return {"user": (log.user, self.user_N), "item": (self.log_of("item").item, self.item_N), "pair": pair}
+
+    def log_of(self, group: str) -> Interactions:
+        """The events that a group is made of."""
+        return self.dataset.interactions if group == "item" else self.log
 
     @cached_property
     def log_price_I(self) -> NDArray:
@@ -159,7 +168,7 @@ class _Asked:
 
     def past(self, group: str) -> Past:
         key_E, key_N = self.keys[group]
-        return Past.of(key_E, self.log.time, key_N, self.time_N, tuple(self.windows.values()))
+        return Past.of(key_E, self.log_of(group).time, key_N, self.time_N, tuple(self.windows.values()))
 
     def table(self, *names: str) -> pd.Series | None:
         """The first of these columns that the item table has."""
@@ -168,12 +177,11 @@ class _Asked:
         return items.loc[:, found[0]] if items is not None and found else None
 
 
-def _of_log(asked: _Asked, prior_B: NDArray) -> Columns:
+def _of_log(asked: Asked, prior_B: NDArray) -> Columns:
     """Counts, recency, gaps, values, rates and popularity by behaviour; the item's price, and what the user paid before."""
-    log, price_I, weight = asked.log, asked.log_price_I, asked.params.rate_events
-    priced_E = np.isfinite(price_I)[log.item]
+    price_I, weight = asked.log_price_I, asked.params.rate_events
     for group in asked.keys:
-        past = asked.past(group)
+        past, log = asked.past(group), asked.log_of(group)
         yield from _spans(f"{group}_{{}}_known", asked.time_N - past.first, asked, group)
         for b, behavior in enumerate(log.behaviors):
             mine, name = past.only(log.behavior == b), f"{group}_{behavior}"
@@ -184,13 +192,13 @@ def _of_log(asked: _Asked, prior_B: NDArray) -> Columns:
             if group == "item" and np.isfinite(asked.tick):
                 yield f"{name}_popularity", mine.decayed(asked.time_N, asked.params.half_life_days * DAY)
             if group == "user" and asked.table("price") is not None:
-                paid = mine.only(priced_E).mean(np.nan_to_num(price_I)[log.item])
+                paid = mine.only(np.isfinite(price_I)[log.item]).mean(np.nan_to_num(price_I)[log.item])
                 yield f"{name}_price_ratio", price_I[asked.item_N] - paid
     if asked.table("price") is not None:
         yield "item_price", np.exp(price_I)[asked.item_N]
 
 
-def _counts(group: str, behavior: str, past: Past, asked: _Asked) -> Columns:
+def _counts(group: str, behavior: str, past: Past, asked: Asked) -> Columns:
     """How often, how lately and how regularly a group met one behaviour."""
     yield f"{group}_{behavior}_count", past.count
     for window, since in zip(asked.windows, past.since, strict=True):
@@ -199,7 +207,7 @@ def _counts(group: str, behavior: str, past: Past, asked: _Asked) -> Columns:
     yield from _spans(f"{group}_{{}}_between_{behavior}", past.gap, asked, group)
 
 
-def _spans(name: str, span_N: NDArray, asked: _Asked, group: str) -> Columns:
+def _spans(name: str, span_N: NDArray, asked: Asked, group: str) -> Columns:
     """A span of time in days or steps, where the clock gives the group a time."""
     if np.isfinite(asked.tick):
         yield name.replace("{}", "days"), span_N / DAY
@@ -207,11 +215,17 @@ def _spans(name: str, span_N: NDArray, asked: _Asked, group: str) -> Columns:
         yield name.replace("{}", "steps"), span_N
 
 
-def _of_dwell(asked: _Asked) -> Columns:
+def _of_dwell(asked: Asked) -> Columns:
     """Seconds from an event to the user's next moment, known once that moment is past: the mean, capped."""
-    log = asked.log
     if asked.tick > 60:
         return
+    for group, (key_E, key_N) in asked.keys.items():
+        row, left, seconds = _dwelt(asked.log_of(group), asked.params.dwell_cap_seconds)
+        yield f"{group}_dwell_seconds", Past.of(key_E[row], left, key_N, asked.time_N).mean(seconds)
+
+
+def _dwelt(log: Interactions, cap_seconds: int) -> tuple[NDArray, NDArray, NDArray]:
+    """The rows of events after which their user had another moment, when that was, and how many seconds later, capped."""
     row, _ = log.by_user()
     user, time = log.user[row], log.time[row]
     new = np.ones(len(row), bool)
@@ -219,12 +233,10 @@ def _of_dwell(asked: _Asked) -> Columns:
     following = np.append(np.flatnonzero(new), len(row))[np.cumsum(new)]  # the first row of the next moment
     ends = np.flatnonzero(np.append(user, -1)[following] == user)
     left = time[following[ends]]
-    seconds = np.minimum(left - time[ends], asked.params.dwell_cap_seconds)
-    for group, (key_E, key_N) in asked.keys.items():
-        yield f"{group}_dwell_seconds", Past.of(key_E[row[ends]], left, key_N, asked.time_N).mean(seconds)
+    return row[ends], left, np.minimum(left - time[ends], cap_seconds)
 
 
-def _of_categories(asked: _Asked) -> Columns:
+def _of_categories(asked: Asked) -> Columns:
     """The share of the user's events that met the item's categories, the mean over these, and when the last of them was."""
     log, total_N = asked.log, asked.past("user").count
     for name in dict.fromkeys(word.strip() for word in asked.params.categories.split(",")):
@@ -244,9 +256,9 @@ def _of_categories(asked: _Asked) -> Columns:
         yield from _spans(f"same_{name}_{{}}_since", asked.time_N - last, asked, "user")
 
 
-def _of_context(asked: _Asked) -> Columns:
+def _of_context(asked: Asked) -> Columns:
     """Events without an item: their counts and times, and how well the last words searched match the item's text."""
-    context = asked.dataset.context
+    context = asked.context
     if context is None:
         return
     past = Past.of(context.user, context.time, asked.user_N, asked.time_N, tuple(asked.windows.values()))
@@ -262,7 +274,7 @@ def _of_context(asked: _Asked) -> Columns:
         yield "search_match_best", best
 
 
-def _of_moment(asked: _Asked) -> Columns:
+def _of_moment(asked: Asked) -> Columns:
     """The hour and the weekday of the moment, UTC, Monday first."""
     if asked.tick <= 3600:
         hour = asked.time_N % DAY / 3600

@@ -17,13 +17,14 @@ Letters: E events, U users, I items, Q questions, B behaviours asked about, N ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.data import Ragged
+from recbench.data import Interactions, Ragged
 from recbench.dataset import Dataset
 from recbench.holdout import Asked, Holdout, Line, candidates_of, distinct, history_ends, line_of, queries_of
 from recbench.parts import ALWAYS, DAY, NEVER, TEST, cuts, drawn_by
@@ -77,11 +78,7 @@ def training_questions(train: Dataset, board: Board) -> Holdout:
     The same training part and board give the same ones, in the same order.
     """
     log = train.interactions
-    order, starts = log.by_user()
-    columns = {name: getattr(log, name)[order] for name in COLUMNS}
-    line = Line(log.n_items, **columns, window=np.ones(len(order), bool), starts=starts)
-    candidates = np.bincount(log.item, minlength=log.n_items) > 0
-    end = int(log.time[-1]) + 1
+    line, candidates, end = _whole(log), np.bincount(log.item, minlength=log.n_items) > 0, int(log.time[-1]) + 1
     if board.ask == "each_event":
         return _holdout(train, line, _at_exposures(train, line, candidates, board, end)[0], candidates, board)
     if board.split == "random_pairs":
@@ -95,6 +92,35 @@ def training_questions(train: Dataset, board: Board) -> Holdout:
         window = (line.time >= opens) & (line.time < opens + length)
         parts.append(_in_window(train, line, window, opens, candidates, board, -back)[0])
     return _holdout(train, line, Exposed.of(parts), candidates, board)
+
+
+def training_parts(train: Dataset, board: Board) -> Iterator[tuple[Dataset, Holdout]]:
+    """The same questions in parts, each with what may be known beside the histories: what features of items are made of.
+
+    Where pairs are held out by lot nothing is earlier than anything else, and what is known lacks the pairs asked about;
+    everywhere else it is the training part, of which only what is strictly before a moment counts.
+    """
+    if board.split != "random_pairs":
+        yield train, training_questions(train, board)
+        return
+    log = train.interactions
+    line, candidates, end = _whole(log), np.bincount(log.item, minlength=log.n_items) > 0, int(log.time[-1]) + 1
+    fold_E = _fold_of(log.user * np.int64(log.n_items) + log.item)
+    for fold in range(FOLDS):
+        moved, asked = _fold(train, line, fold, end, candidates, board)
+        yield replace(train, interactions=log.where(fold_E != fold)), _holdout(train, moved, asked, candidates, board)
+
+
+def _whole(log: Interactions) -> Line:
+    """A whole log as the line of events, all in the window."""
+    order, starts = log.by_user()
+    columns = {name: getattr(log, name)[order] for name in COLUMNS}
+    return Line(log.n_items, **columns, window=np.ones(len(order), bool), starts=starts)
+
+
+def _fold_of(pair: NDArray) -> NDArray:
+    """Which fold each pair is in, the same in every training part."""
+    return (drawn_by(-1, pair) % np.uint64(FOLDS)).astype(np.int64)
 
 
 def target_numbers(board: Board, behaviors: tuple[str, ...]) -> NDArray:
@@ -226,7 +252,7 @@ def _negatives(
 
 def _fold(train: Dataset, line: Line, fold: int, opens: int, candidates: NDArray, board: Board) -> tuple[Line, Exposed]:
     """The training pairs of one fold, asked about with the events of the others as history, and the line of these."""
-    window = drawn_by(-1, line.pair) % np.uint64(FOLDS) == np.uint64(fold)
+    window = _fold_of(line.pair) == fold
     order = np.lexsort((window, line.user))
     columns = {name: getattr(line, name)[order] for name in COLUMNS}
     moved = Line(line.n_items, **columns, window=window[order], starts=line.starts)
