@@ -16,7 +16,7 @@ from recbench import params, registry
 from recbench.entry import write_atomically
 
 DOCS = Path(__file__).parent
-OURS = ("recbench-classic", "recbench-collaborative", "recbench-sequential")
+OURS = ("recbench-behavior", "recbench-classic", "recbench-collaborative", "recbench-sequential")
 ASKED = {"ranking": "data=ecommerce", "rating": "board=video-rating"}  # where a model's first task is asked
 
 

@@ -1,0 +1,1 @@
+"""How likely a user is to do it."""
