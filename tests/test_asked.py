@@ -1,0 +1,96 @@
+"""Features of questions from their own histories are those of the whole log, and know nothing else of the users."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recbench import registry
+from recbench.asked import question_features
+from recbench.data import Ragged
+from recbench.features import behaviour_features, rate_prior
+from recbench.plan import Board
+from recbench.questions import training_parts, training_questions
+from recbench.split import split
+
+VISITS = Board(
+    "visits",
+    "ecommerce-sim",
+    ("auc",),
+    "auc",
+    task="behavior",
+    ask="each_event",
+    repeat="any",
+    behaviors=("cart", "purchase"),
+    exposures=("view",),
+    horizon_days=1 / 24,
+    candidates="all",
+    test_window_days=14.0,
+    valid_window_days=7.0,
+)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    source = registry.find("data", "ecommerce-sim").load()
+    return source(source.Params(n_users=60, n_items=40, n_categories=5, visits=15)).load()
+
+
+def test_features_of_training_questions_are_those_of_the_log(shop):
+    train = split(shop, VISITS).train
+    prior_B = rate_prior(train.interactions)
+    asked = training_questions(train, VISITS).queries
+    found = question_features(train, asked, prior_B=prior_B)
+    whole = behaviour_features(train, asked.user, asked.item, asked.time, prior_B=prior_B)
+    assert found.names == whole.names and len(found.names) > 80
+    assert any(name.startswith("search_match") for name in found.names)
+    np.testing.assert_array_equal(found.values, whole.values)
+
+
+def test_features_of_a_holdout_read_the_window_of_the_user_and_the_training_part_of_the_item(shop):
+    parts = split(shop, VISITS)
+    found = question_features(parts.train, parts.test.queries)
+    asked = parts.test.queries
+    both = behaviour_features(shop, asked.user, asked.item, asked.time)
+    known = behaviour_features(parts.train, asked.user, asked.item, asked.time)
+    of_items = [name.startswith("item_") for name in found.names]
+    np.testing.assert_array_equal(found.values[:, of_items], known.values[:, of_items])
+    np.testing.assert_array_equal(found.values[:, ~np.array(of_items)], both.values[:, ~np.array(of_items)])
+
+
+def test_a_question_knows_its_own_history_alone(shop):
+    parts = split(shop, VISITS)
+    asked = parts.test.queries
+    together = question_features(parts.train, asked).values
+    for q in (0, len(asked) // 2, len(asked) - 1):
+        one = asked.take(np.array([q]))
+        np.testing.assert_array_equal(question_features(parts.train, one).values[0], together[q])
+        names = ("items", "behaviors", "times", "values")
+        copied = {name: Ragged.from_rows([getattr(one, name)[0]], getattr(one, name).values.dtype) for name in names}
+        np.testing.assert_array_equal(question_features(parts.train, replace(one, **copied)).values[0], together[q])
+    empty = {name: replace(getattr(asked, name), stop=getattr(asked, name).start) for name in names}
+    found = question_features(parts.train, replace(asked, **empty))
+    counts = [
+        n for n, name in enumerate(found.names) if name.startswith(("user_", "pair_")) and name.endswith("_count")
+    ]
+    assert len(counts) == 6 and not found.values[:, counts].any()
+
+
+def test_where_pairs_are_held_out_by_lot_no_feature_counts_the_pair_itself():
+    source = registry.find("data", "ecommerce-sim").load()
+    shop = source(source.Params(n_users=30, n_items=20, n_categories=5, visits=12)).load()
+    board = replace(VISITS, split="random_pairs", ask="window_start", horizon_days=0.0, repeat="new")
+    train = split(shop, board).train
+    n_asked = 0
+    for known, part in training_parts(train, board):
+        found = question_features(known, part.queries)
+        columns = {name: found.values[:, n] for n, name in enumerate(found.names)}
+        log = known.interactions
+        for q in range(len(part.queries)):
+            user, item = part.queries.user[q], part.queries.item[q]
+            for b, name in enumerate(log.behaviors):
+                assert columns[f"item_{name}_count"][q] == np.sum((log.item == item) & (log.behavior == b))
+                assert columns[f"user_{name}_count"][q] == np.sum((log.user == user) & (log.behavior == b))
+                assert columns[f"pair_{name}_count"][q] == 0
+        n_asked += len(part.queries)
+    assert n_asked == len(training_questions(train, board).queries) > 100
