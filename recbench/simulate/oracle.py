@@ -7,6 +7,7 @@ Letters: Q queries, I items, K items remembered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from recbench.data import Queries
 from recbench.errors import RecbenchError, nearest
-from recbench.model import Context, Recommender
+from recbench.model import Context, Recommender, Traits
 from recbench.simulate.truth import REMEMBERED, Truth
 from recbench.simulate.words import category_searched
 
@@ -40,6 +41,15 @@ def oracle_scores(truth: Truth, queries: Queries, behavior: str = "", ahead: int
             visits_QI *= _follows(truth, some, recent_QK, names.index(behavior))
         out_QI[start : start + size] = visits_QI
     return out_QI
+
+
+def visit_chances(truth: Truth, queries: Queries, behaviors: Sequence[str]) -> NDArray:
+    """(Q, B): the true probability of each behaviour, given that the user visits the item asked about at that moment."""
+    assert queries.item is not None
+    familiar_Q = (remembered(queries) == queries.item[:, None]).any(1)
+    names = truth.recipe.behaviors
+    chances_QB = truth.probabilities(queries.user, queries.item, queries.time, familiar_Q)
+    return chances_QB[:, [names.index(name) for name in behaviors]]
 
 
 def remembered(queries: Queries) -> NDArray:
@@ -132,12 +142,20 @@ def searched(truth: Truth, queries: Queries) -> NDArray:
 class Oracle(Recommender):
     """The world's own answers as a recommender, so that `evaluate.rank` and a board's metrics score it as any other."""
 
+    traits = Traits(tasks=("ranking", "behavior"))
+
     def __init__(self, truth: Truth, behavior: str = "", ahead: int = 0) -> None:
         super().__init__()
         self.truth, self.behavior, self.ahead = truth, behavior, ahead
+        self.behaviors: tuple[str, ...] = (behavior,) if behavior else ()
 
     def fit(self, train: Any, context: Context) -> None:
-        """Nothing is left to learn."""
+        """Nothing is left to learn but what the board asks about."""
+        self.behaviors = context.board.behaviors if context.board is not None else self.behaviors
 
     def score(self, queries: Queries) -> NDArray:
         return oracle_scores(self.truth, queries, self.behavior, self.ahead)
+
+    def predict(self, queries: Queries) -> NDArray:
+        """(Q, B) the true chance that each behaviour of the board follows the visit to the item at the moment of asking."""
+        return visit_chances(self.truth, queries, self.behaviors)
