@@ -36,6 +36,20 @@ NEXT_METRICS = (
     "gini@10",
 )
 RATING_METRICS = ("rmse", "mae", "ndcg@10")
+BEHAVIOR_METRICS = (
+    "auc",
+    "gauc",
+    "pr-auc",
+    "log-loss",
+    "normalised-entropy",
+    "brier",
+    "ece",
+    "accuracy",
+    "majority-accuracy",
+    "precision",
+    "recall",
+    "f1",
+)
 FIVE_METRICS = (
     "ndcg@5",
     "sequence-accuracy@5",
@@ -106,6 +120,22 @@ def next_five(name: str, data: str, **fields: Any) -> Board:
     """The next five new items in the order in which they come, each with its behaviour, asked at every moment."""
     asked = {"ask": "each_event", "target": "next_k", "next_k": 5, "ordered": True, "headline": "ndcg@5"}
     return _board(name, data, FIVE_METRICS, asked | {"fit_on": "train+valid"} | fields)
+
+
+def behavior(name: str, data: str, behaviors: tuple[str, ...], **fields: Any) -> Board:
+    """Will the user do it? Each of the behaviours by itself and, where there are several, all of them together.
+
+    The headline is the AUC: it needs no threshold, means the same whatever the share that comes true or is asked about,
+    and asks nothing of probabilities that a model need not promise.
+    """
+    each = tuple(f"{metric}@{one}" for one in behaviors for metric in BEHAVIOR_METRICS) if len(behaviors) > 1 else ()
+    fixed = {"task": "behavior", "behaviors": behaviors, "target": "all_in_window", "candidates": "all"}
+    judged = {
+        "headline": "auc",
+        "fit_on": "train+valid",
+        "meaning": "Will the user do it? A probability for each question.",
+    }
+    return _board(name, data, BEHAVIOR_METRICS + each, fixed | judged | fields)
 
 
 def _board(name: str, data: str, metrics: tuple[str, ...], fields: dict[str, Any]) -> Board:

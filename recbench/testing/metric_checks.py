@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.metric import Metric, Ratings
+from recbench.testing import probability_checks
 from recbench.testing.common import Check, documented, loads_light
 from recbench.testing.metric_lists import K, all_tied, empty_lists, every_order, extremes, random_lists, train, values
 from recbench.testing.snapshot import changed, snapshot
@@ -22,8 +23,8 @@ def chosen(cls: type[Metric]) -> list[Check]:
     checks: list[Check] = [loads_light, documented, definition_given]
     if cls.task == "rating":
         return [*checks, exact_values_are_best, worse_values_are_worse, order_of_questions_is_nothing]
-    if cls.task != "ranking":
-        return checks
+    if cls.task == "behavior":
+        return [*checks, *probability_checks.chosen(cls)]
     checks += [per_query_shape, finite_and_bounded, padding_handled, empty_lists_handled, does_not_touch_input]
     if reads_truth(cls):
         checks += [direction_holds, perfect_list_is_best, empty_lists_earn_nothing]
