@@ -7,7 +7,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
-from recbench.protocols import random_pairs
+from recbench.protocols import behavior, random_pairs
 
 REPOSITORY = "github.com/caserec/Datasets-for-Recommender-Systems at 4180b4dc, folder Processed Datasets"
 FOLDER = "https://raw.githubusercontent.com/caserec/Datasets-for-Recommender-Systems"
@@ -43,6 +43,15 @@ class RetailRocket(DatasetSource):
             behaviors=("cart", "purchase"),
             meaning="Which products does the visitor put into the cart or buy, of pairs held out by lot with all that "
             "was done to them? There is no order: says who wants what, not what comes next.",
+        ),
+        behavior(
+            "retailrocket-purchase",
+            "retailrocket",
+            ("cart", "purchase"),
+            split="random_pairs",
+            exposures=("view",),
+            meaning="Does the visitor put the product that it views into the cart, and buy it? Pairs are held out by lot with "
+            "all that was done to them, and there is no order: histories are sets that hold what came later too.",
         ),
     )
 

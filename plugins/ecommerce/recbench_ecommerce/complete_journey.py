@@ -14,7 +14,7 @@ from recbench.data import EARLIEST, LATEST, Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.errors import RecbenchError
 from recbench.fetch import SourceFile, Wheel
-from recbench.protocols import LIST_METRICS, time_split
+from recbench.protocols import LIST_METRICS, behavior, time_split
 from recbench_ecommerce.prices import first_prices
 
 if TYPE_CHECKING:
@@ -68,6 +68,21 @@ class CompleteJourney(DatasetSource):
             name="ecommerce-repeat",
             repeat="any",
             meaning="Which products will the household buy in the next four weeks, repurchases included?",
+        ),
+        # Nobody wrote down what a household saw and left: for each product bought one is drawn that was not. Two weeks hold
+        # two to three baskets of a household.
+        behavior(
+            "ecommerce-purchase",
+            "ecommerce",
+            ("purchase",),
+            ask="window_start",
+            repeat="any",
+            negatives="uniform",
+            n_negatives=1,
+            candidates="known",
+            test_window_days=14,
+            valid_window_days=14,
+            meaning="Will the household buy this product in the next two weeks, again or for the first time?",
         ),
     )
 

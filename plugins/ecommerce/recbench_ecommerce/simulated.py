@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource
-from recbench.protocols import NEXT_METRICS, time_split
+from recbench.protocols import NEXT_METRICS, behavior, time_split
 from recbench.simulate import Recipe, World, WorldParams
 
 SHOP = Recipe(
@@ -50,6 +50,18 @@ class EcommerceSim(DatasetSource):
             behaviors=("view",),
             metrics=NEXT_METRICS,
             meaning="SIMULATED: which item new to the user is viewed now? No answer beats the oracle's in the mean.",
+        ),
+        behavior(
+            "ecommerce-sim-purchase",
+            "ecommerce-sim",
+            ("cart", "purchase"),
+            ask="each_event",
+            repeat="any",
+            exposures=("view",),
+            horizon_days=1 / 24,
+            test_window_days=14,
+            valid_window_days=7,
+            meaning="SIMULATED: will the user put the item just opened into the cart, and buy it? What the oracle says is true.",
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource
-from recbench.protocols import NEXT_METRICS, time_split
+from recbench.protocols import NEXT_METRICS, behavior, time_split
 from recbench.simulate import Recipe, World, WorldParams
 
 NETWORK = Recipe(
@@ -53,6 +53,18 @@ class SocialSim(DatasetSource):
             behaviors=("view",),
             metrics=NEXT_METRICS,
             meaning="SIMULATED: which post new to the user is viewed now? No answer beats the oracle's in the mean.",
+        ),
+        behavior(
+            "social-sim-engagement",
+            "social-sim",
+            ("like", "comment", "share"),
+            ask="each_event",
+            repeat="any",
+            exposures=("view",),
+            horizon_days=1 / 24,
+            test_window_days=14,
+            valid_window_days=7,
+            meaning="SIMULATED: will the user like, comment and share the post just opened? What the oracle says is true.",
         ),
     )
 

@@ -10,7 +10,7 @@ from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
-from recbench.protocols import NEXT_METRICS, cold_items, leave_last_out, next_five, ratings, time_split
+from recbench.protocols import NEXT_METRICS, behavior, cold_items, leave_last_out, next_five, ratings, time_split
 
 TERMS = "research use with acknowledgement; no redistribution without permission, no commercial use (GroupLens)"
 CITATION = "Harper and Konstan, The MovieLens Datasets, TiiS 2015"
@@ -90,6 +90,16 @@ class MovieLens100k(DatasetSource):
         ),
         ratings("video-rating", "ml-100k"),
         cold_items("video-cold", "ml-100k", ask="each_event", target="first"),
+        behavior(
+            "video-like",
+            "ml-100k",
+            ("like",),
+            ask="each_event",
+            exposures=BEHAVIORS,
+            test_window_days=28,
+            valid_window_days=28,
+            meaning="Will the user like the film that it rates now: four stars or five?",
+        ),
     )
 
     def load(self) -> Dataset:
