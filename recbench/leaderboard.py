@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,8 @@ def _refuse_mixture(frozen: dict[str, Any], given: dict[str, Any], folder: Path)
             )
 
 
-def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
-    """The board as plain rows; `mine` is the key of the run to mark."""
+def table(entries: list[Entry], mine: str = "", shown: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The board as plain rows; `mine` is the key of the run to mark, `shown` the metrics to show; none: all."""
     ordered = rows(entries)
     out = []
     for rank, name, row in zip(ranks(ordered), labels(ordered), ordered, strict=True):
@@ -161,7 +162,7 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
             "rank": rank,
             "model": name + (" (this run)" if mine in [e.key for e in row.entries] else ""),
         }
-        for label in first.scores:
+        for label in shown or first.scores:
             reach = row.interval(label)
             spread = f" [{reach[0]:.4f}, {reach[1]:.4f}]" if reach and label == first.headline else ""
             cells[label] = f"{row.mean(label):.4f}{spread}"
@@ -178,9 +179,8 @@ def table(entries: list[Entry], mine: str = "") -> list[dict[str, Any]]:
 def page(board: Board, entries: list[Entry]) -> str:
     """The board's page in Markdown, a function of the files alone."""
     lines = [f"# {board.name} (version {board.version})", "", board.meaning, ""]
-    target = f"the next {board.next_k} in order" if board.ordered else board.target
     lines += [
-        f"Data {board.data}, split {board.split}, ask {board.ask}, target {target}, repeat {board.repeat}, fit on {board.fit_on}."
+        f"Data {board.data}, split {board.split}, ask {board.ask}, {_target(board)}, repeat {board.repeat}, fit on {board.fit_on}."
     ]
     lower = any(e.scores[e.headline].get("better") == "lower" for e in entries)
     lines += [
@@ -188,10 +188,33 @@ def page(board: Board, entries: list[Entry]) -> str:
         "share a rank (=) cannot be told apart from its first row.",
         "",
     ]
-    cells = table(entries)
-    if cells:
-        lines += ["| " + " | ".join(cells[0]) + " |", "|" + " --- |" * len(cells[0])]
-        lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in cells]
-        lines += ["", "Leakage of the split:", ""]
+    if entries:
+        for title, shown in _tables(board):
+            cells = table(entries, shown=shown)
+            lines += [f"## {title}", ""] if title else []
+            lines += ["| " + " | ".join(cells[0]) + " |", "|" + " --- |" * len(cells[0])]
+            lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in cells]
+            lines += [""]
+        lines += ["Leakage of the split:", ""]
         lines += [f"- {name.replace('_', ' ')}: {value:.4g}" for name, value in entries[0].leakage.items()]
     return "\n".join(lines) + "\n"
+
+
+def _target(board: Board) -> str:
+    """What is asked about, in words."""
+    if board.task != "behavior":
+        return f"target {f'the next {board.next_k} in order' if board.ordered else board.target}"
+    asked = f"about {', '.join(board.behaviors)}"
+    asked += f" given {' or '.join(board.exposures)}" if board.exposures else ""
+    asked += f" within {round(board.horizon_days * 24, 2):g} hours" if board.ask == "each_event" else ""
+    each = f"{board.n_negatives} for each pair that shows it" if board.n_negatives else ""
+    return asked + (f", negatives {board.negatives}, {each}" if each else "")
+
+
+def _tables(board: Board) -> list[tuple[str, Sequence[str]]]:
+    """Title and metrics of each table: one, or where several behaviours are asked about one for all and for each."""
+    if board.task != "behavior" or len(board.behaviors) < 2:
+        return [("", ())]
+    of = {name: [m for m in board.metrics if m.endswith(f"@{name}")] for name in board.behaviors}
+    together = [m for m in board.metrics if not any(m in some for some in of.values())]
+    return [("All together, the mean over behaviours", together), *of.items()]
