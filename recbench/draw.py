@@ -1,20 +1,16 @@
 """The pictures of a data card as PNG; a title says what its picture shows.
 
-Colours are those of Okabe and Ito, told apart by the colour-blind too; every line and bar is labelled as well.
-
 Letters: U users, I items, B behaviours, T periods.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbench.canvas import DASHES, INK, MARKS, Picture, canvas, png
 from recbench.card import Card
 from recbench.card.counts import CLOCKED, gini, top_share
 from recbench.card.sections import moment, share
@@ -22,19 +18,6 @@ from recbench.card.sections import moment, share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-WIDTH, DPI = 7.2, 150  # inches, dots an inch
-INK, RULE = "#1f2328", "#d8dce2"
-MARKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7f7f7f")  # in the order of behaviours
-DASHES = ("-", "--", "-.", ":")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG; `title` says what it shows."""
-
-    title: str
-    png: bytes
 
 
 def pictures(card: Card) -> dict[str, Picture]:
@@ -48,7 +31,7 @@ def pictures(card: Card) -> dict[str, Picture]:
         "shortcuts": _shortcuts,
     }
     drawn = {name: draw(card) for name, draw in drawers.items()}
-    return {name: Picture(found[0], _png(found[1])) for name, found in drawn.items() if found}
+    return {name: Picture(found[0], png(found[1])) for name, found in drawn.items() if found}
 
 
 def _long_tail(card: Card) -> tuple[str, Figure]:
@@ -57,7 +40,7 @@ def _long_tail(card: Card) -> tuple[str, Figure]:
     rank = np.unique(np.r_[np.geomspace(1, len(sizes_I), 500).round().astype(np.int64), top])
     size, held = sizes_I[rank - 1], rank <= top
     title = f"The most frequent 1% of the items hold {share(top_share(sizes_I))} of the events"
-    figure, (axes,) = _canvas(title)
+    figure, (axes,) = canvas(title)
     axes.loglog(rank, size, color=MARKS[0], linewidth=2, marker="o", markersize=2.5)
     axes.fill_between(rank[held], size[held], 0.8, color=MARKS[1], alpha=0.3, linewidth=0)
     axes.axvline(top, color=MARKS[1], linestyle="--", linewidth=1.2)
@@ -72,7 +55,7 @@ def _histories(card: Card) -> tuple[str, Figure]:
     lengths_U = card.counts.lengths_U
     middle, longest = float(np.median(lengths_U)), int(lengths_U.max())
     title = f"Half of the users have {middle:,.0f} events or fewer; the longest history has {longest:,}"
-    figure, (axes,) = _canvas(title)
+    figure, (axes,) = canvas(title)
     doublings_U = np.ceil(np.log2(lengths_U)).astype(np.int64)  # 1, 2, 3 to 4, 5 to 8, ...
     first, last = int(doublings_U.min()), int(doublings_U.max())
     users = np.bincount(doublings_U - first)
@@ -94,7 +77,7 @@ def _behaviors(card: Card) -> tuple[str, Figure]:
     title = f"One behaviour: {n_most:,} times {most}"
     if len(rows) > 1:
         title = f"{most} is {share(n_most / counts.events)} of the events, {least} {share(n_least / counts.events)}"
-    figure, (axes,) = _canvas(title, height=1.4 + 0.5 * len(rows))
+    figure, (axes,) = canvas(title, height=1.4 + 0.5 * len(rows))
     names, events = [name for name, _ in rows], np.array([row[0] for _, row in rows])
     place = np.arange(len(rows))[::-1]
     axes.barh(place, events, color=[_colour(card, name) for name in names], height=0.7)
@@ -125,7 +108,7 @@ def _activity(card: Card) -> tuple[str, Figure] | None:
     title = f"{len(log):,} events from {first} to {last}"
     if len(activity.starts_T) > 1:
         title += f"; {share(activity.new_later)} of them on items new that {activity.period}"
-    figure, (axes, below) = _canvas(title, rows=2, height=5.0)
+    figure, (axes, below) = canvas(title, rows=2, height=5.0)
     starts_T = activity.starts_T
     step = np.diff(starts_T[-2:])[0] if len(starts_T) > 1 else np.timedelta64(1, "D")
     edges_T = np.append(starts_T, starts_T[-1] + step)
@@ -159,7 +142,7 @@ def _order(card: Card) -> tuple[str, Figure] | None:
         return None
     verdict = "Order matters" if test.matters else "No order shows"
     title = f"{verdict}: the next item's reciprocal rank is {test.true:.3f}, shuffled {test.shuffled:.3f}"
-    figure, (axes,) = _canvas(title, height=2.6)
+    figure, (axes,) = canvas(title, height=2.6)
     axes.barh([1, 0], [test.true, test.shuffled], color=[MARKS[0], MARKS[6]], height=0.6)
     low, high = test.true - test.high, test.true - test.low
     axes.plot([low, high], [0, 0], color=INK, linewidth=2, marker="|", markersize=10)
@@ -180,7 +163,7 @@ def _shortcuts(card: Card) -> tuple[str, Figure] | None:
         return None
     best = max(scored, key=lambda row: row[1].value)
     title = f"The bar to beat: {best[0]} reaches {card.board.headline} {best[1].value:.4f} on validation"
-    figure, (axes,) = _canvas(title, height=1.3 + 0.42 * len(scored))
+    figure, (axes,) = canvas(title, height=1.3 + 0.42 * len(scored))
     place = np.arange(len(scored))[::-1]
     colours = [MARKS[1] if name == best[0] else MARKS[0] for name, _ in scored]
     axes.barh(place, [score.value for _, score in scored], color=colours, height=0.65)
@@ -195,28 +178,6 @@ def _shortcuts(card: Card) -> tuple[str, Figure] | None:
     return title, figure
 
 
-def _canvas(title: str, rows: int = 1, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    """An empty figure, `height` in inches, of `rows` panels, the first one the taller."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure((WIDTH, height), DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows, height_ratios=(2.2, 1)[:rows])
-    panels = [figure.add_subplot(grid[row]) for row in range(rows)]
-    figure.suptitle(textwrap.fill(title, 72), x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
-    for axes in panels:
-        axes.set_facecolor("white")
-        axes.set_axisbelow(True)
-        axes.grid(visible=True, color=RULE, linewidth=0.7)
-        axes.tick_params(colors=INK, which="both", labelsize=9)
-        for side, spine in axes.spines.items():
-            spine.set(visible=side in ("left", "bottom"), color=RULE)
-        for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set(color=INK, fontsize=10)
-    return figure, panels
-
-
 def _dates(axes: Axes) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -229,9 +190,3 @@ def _dates(axes: Axes) -> None:
 def _colour(card: Card, behavior: str) -> str:
     """A behaviour has one colour in every picture."""
     return MARKS[card.dataset.interactions.behaviors.index(behavior) % len(MARKS)]
-
-
-def _png(figure: Any) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

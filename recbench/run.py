@@ -28,6 +28,7 @@ from recbench.model import ALONE, Context, Recommender, Team, nothing
 from recbench.origin import keyed, refuse_seen
 from recbench.plan import Plan, answering, refuse_lacking
 from recbench.prepared import load as load_prepared
+from recbench.reliability import pictures
 from recbench.split import Split, split
 from recbench.track import Tracker
 
@@ -162,6 +163,9 @@ def _answer(plan: Plan, around: Surroundings, folder: Path, chosen: Selected) ->
     model, answers, decided = _learn_and_answer(plan, folder, chosen)
     scores = measure(answers, parts.test, chosen.prepared.metrics, parts.train)
     artefacts = store(folder, answers, scores, parts.test)
+    if isinstance(answers, Probabilities):
+        for name, picture in pictures(answers, f"{plan.model} on {plan.board.name}").items():
+            write_atomically(folder / f"{name}.png", picture.png)
     model.save(folder / "model")
     clock.lap("measure")
     entry = _entry(plan, around, chosen, model, scores, artefacts, decided)

@@ -125,6 +125,7 @@ class WandbTracker:
         self.run.log(
             {"board": wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in board_rows[:20]])}
         )
+        self.run.log({path.stem: wandb.Image(str(path)) for path in sorted(self.folder.glob("*.png"))})
         place = self.run.url if self.mode == "online" else os.path.relpath(Path(self.run.dir).parent)
         self.run.finish()
         return str(place)
