@@ -72,7 +72,8 @@ class ECE(BehaviorMetric):
     """Expected calibration error: |mean p - share true| of 15 bins of equal mass in the order of p, each counting by its
     mass (Naeini et al., AAAI 2015; bins of equal mass as Nixon et al., arXiv 1904.01685).
 
-    Equal probabilities share a bin: the one in which the middle of their mass lies.
+    Equal probabilities share a bin: the one in which the middle of their mass lies. Chance adds to every gap, and once more
+    in a resample: of well calibrated answers the interval lies above the value.
     """
 
     corrected = True
