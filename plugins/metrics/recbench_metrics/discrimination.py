@@ -75,7 +75,8 @@ def _curve(column: Column) -> Callable[[NDArray], tuple[NDArray, NDArray]]:
 class GAUC(BehaviorMetric):
     """Mean of the AUC of users, each counting as often as asked; users with one outcome alone are left out.
 
-    Source: Zhou et al., KDD 2018, arXiv 1706.06978. A sample holds all questions of a user equally often, for users are what is drawn.
+    Source: Zhou et al., KDD 2018, arXiv 1706.06978. A sample holds all questions of a user equally often, for users
+    are what is drawn.
     """
 
     undefined = 0.5

@@ -73,8 +73,9 @@ class Brier(BehaviorMetric):
 class ECE(BehaviorMetric):
     """Expected calibration error: the mean of |mean p - share true| over 15 bins of equal mass, in the order of p.
 
-    Source: Naeini et al., AAAI 2015; bins of equal mass as in Nixon et al., arXiv 1904.01685. A bin counts by its mass. Equal probabilities share a bin: the one in which the middle of their mass lies. Chance adds to every gap, and once more
-    in a resample: of well calibrated answers the interval lies above the value.
+    Source: Naeini et al., AAAI 2015; bins of equal mass as in Nixon et al., arXiv 1904.01685. A bin counts by its mass.
+    Equal probabilities share a bin: the one in which the middle of their mass lies. Chance adds to every gap, and once
+    more in a resample: of well calibrated answers the interval lies above the value.
     """
 
     corrected = True
