@@ -142,7 +142,9 @@ def sample_is_its_questions_repeated(cls: type[Metric]) -> None:
     """The sampler finds for users drawn several times, or not at all, what the metric says of their questions so often."""
     for behavior, answers in _every():
         value_of = cls("name", behavior=behavior).sampler(answers, train())
-        for seed in range(5 if value_of else 0):
+        if value_of is None:
+            continue
+        for seed in range(5):
             times_Q = np.random.default_rng(seed).multinomial(12, [1 / 12] * 12)[answers.user_Q]
             given = value_of(times_Q.astype(np.float64))
             repeated = _value(cls, _rows(answers, np.repeat(np.arange(len(times_Q)), times_Q)), behavior)

@@ -17,8 +17,10 @@ from recbench_metrics.behavior import BehaviorMetric, Column, ValueOf
 
 
 class AUC(BehaviorMetric):
-    """Chance that a question come true has the higher probability than one that has not, a tie counting half (Hanley and
-    McNeil, Radiology 1982): the area under the ROC curve."""
+    """Chance that what came true had a higher probability than what did not, a tie counting half: area under the ROC.
+
+    Source: Hanley and McNeil, Radiology 1982.
+    """
 
     undefined = 0.5
     definition = "auc/ties=half/one-class=0.5/among=asked/joint=mean/v1"
@@ -35,8 +37,10 @@ class AUC(BehaviorMetric):
 
 
 class PRAUC(BehaviorMetric):
-    """Average precision: over the thresholds, the precision times what recall rises by, nothing drawn between them (Zhu,
-    Recall, precision and average precision, 2004)."""
+    """Average precision: the sum over thresholds of the precision times what recall rises by there.
+
+    No line is drawn between thresholds, as in scikit-learn's average_precision_score (Davis and Goadrich, ICML 2006).
+    """
 
     undefined = 0.0
     definition = "pr-auc/average-precision/ties=said together/nothing-true=0/among=asked/joint=mean/v1"
@@ -69,10 +73,10 @@ def _curve(column: Column) -> Callable[[NDArray], tuple[NDArray, NDArray]]:
 
 
 class GAUC(BehaviorMetric):
-    """Mean of the users' AUC, each counting as often as it was asked; users with one outcome alone have none (Zhou et al.,
-    KDD 2018, arXiv 1706.06978).
+    """Mean of the AUC of users, each counting as often as asked; users with one outcome alone are left out.
 
-    A sample holds all questions of a user equally often, for users are what is drawn.
+    Source: Zhou et al., KDD 2018, arXiv 1706.06978. A sample holds all questions of a user equally often, for users
+    are what is drawn.
     """
 
     undefined = 0.5

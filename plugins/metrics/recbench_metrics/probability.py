@@ -29,8 +29,10 @@ class LogLoss(BehaviorMetric):
 
 
 class NormalisedEntropy(BehaviorMetric):
-    """Log loss over the one of always saying the share that is true, whose value is 1 (He et al., ADKDD 2014, doi
-    10.1145/2648584.2648589)."""
+    """Log loss over that of always saying the share that is true, which has the value 1.
+
+    Source: He et al., ADKDD 2014, doi 10.1145/2648584.2648589.
+    """
 
     corrected = True
     higher_is_better = False
@@ -69,10 +71,11 @@ class Brier(BehaviorMetric):
 
 
 class ECE(BehaviorMetric):
-    """Expected calibration error: |mean p - share true| of 15 bins of equal mass in the order of p, each counting by its
-    mass (Naeini et al., AAAI 2015; bins of equal mass as Nixon et al., arXiv 1904.01685).
+    """Expected calibration error: the mean of |mean p - share true| over 15 bins of equal mass, in the order of p.
 
-    Equal probabilities share a bin: the one in which the middle of their mass lies.
+    Source: Naeini et al., AAAI 2015; bins of equal mass as in Nixon et al., arXiv 1904.01685. A bin counts by its mass.
+    Equal probabilities share a bin: the one in which the middle of their mass lies. Chance adds to every gap, and once
+    more in a resample: of well calibrated answers the interval lies above the value.
     """
 
     corrected = True
