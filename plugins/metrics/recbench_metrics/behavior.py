@@ -39,22 +39,28 @@ class BehaviorMetric(Metric):
     """Base of the metrics of a column. One that is a mean over questions writes `each`, any other writes `of`.
 
     `corrected`: it speaks of all questions there are, by `corrected_QB` and `weight_Q`, not of those asked alone.
-    `undefined`: the value where there is none; a resample without a value is left out.
+    `undefined`: the value where there is none; a resample without a value is left out. `has_interval`: whether resamples
+    of the questions tell how sure the value is.
     """
 
     task = "behavior"
     needs_k = False
     corrected: ClassVar[bool] = False
     undefined: ClassVar[float] = 0.0
+    has_interval: ClassVar[bool] = True
 
     def __call__(self, answers: Probabilities, train: Dataset) -> NDArray:
         columns = self._columns(answers)
         each = [self.each(column) for column in columns]
         if each[0] is not None and np.all(columns[0].weight_Q == 1):
             return np.mean(each, axis=0)
-        return np.array([self.sampler(answers, train)(np.ones(len(answers.user_Q)))])
+        return np.array([self._of_all(answers)(np.ones(len(answers.user_Q)))])
 
-    def sampler(self, answers: Probabilities, train: Dataset) -> ValueOf:
+    def sampler(self, answers: Probabilities, train: Dataset) -> ValueOf | None:
+        """The value of a sample; None where resamples are of another kind than the sample."""
+        return self._of_all(answers) if self.has_interval else None
+
+    def _of_all(self, answers: Probabilities) -> ValueOf:
         """The value of a sample; what takes a sort is done once. A column without a value is `undefined` in each."""
         once_Q = np.ones(len(answers.user_Q))
         values_of = [self.of(column) for column in self._columns(answers)]

@@ -74,9 +74,11 @@ class ECE(BehaviorMetric):
     """Expected calibration error: the mean of |mean p - share true| over 15 bins of equal mass, in the order of p.
 
     Source: Naeini et al., AAAI 2015; bins of equal mass as in Nixon et al., arXiv 1904.01685. A bin counts by its mass.
-    Equal probabilities share a bin: the one in which the middle of their mass lies. Chance adds to every gap, and once
-    more in a resample: of well calibrated answers the interval lies above the value.
+    Equal probabilities share a bin: the one in which the middle of their mass lies. It has no interval: chance adds
+    to every gap, and once more in a resample, so that those of well calibrated answers lie above the value.
     """
+
+    has_interval = False
 
     corrected = True
     higher_is_better = False
