@@ -14,7 +14,7 @@ from scipy import stats
 from recbench import registry
 from recbench.data import Queries, Ragged
 from recbench.errors import RecbenchError
-from recbench.evaluate import measure, rank
+from recbench.evaluate import judge, measure, rank
 from recbench.metric import metric
 from recbench.model import Context, Recommender, mask
 from recbench.simulate import World, WorldParams
@@ -252,6 +252,25 @@ def test_behaviours_are_drawn_from_their_probabilities(sim):
         )
         assert expected.min() > 20
         assert stats.chi2.sf(np.sum((seen - expected) ** 2 / spread), 10) > RARE
+
+
+@pytest.mark.parametrize("name", ["ecommerce-sim-purchase", "social-sim-engagement"])
+def test_the_oracle_says_how_likely_a_behaviour_is(name):
+    """What comes true lies within chance of what the oracle says, in the whole and in each third of its probabilities."""
+    sim = name.rsplit("-", 1)[0]
+    asked = next(b for b in registry.find("data", sim).load().boards if b.name == name)
+    parts = split(dataset(sim, n_users=1500), asked)
+    oracle = world(sim, n_users=1500).oracle()
+    oracle.fit(parts.train, Context(board=asked))
+    answers = judge(oracle, parts.test)
+    assert answers.behaviors == asked.behaviors and len(answers.user_Q) > 4000
+    for p_Q, true_Q in zip(answers.predicted_QB.T, answers.true_QB.T, strict=True):
+        order = np.argsort(p_Q)
+        for some in (order, *np.array_split(order, 3)):
+            error = np.sqrt(np.sum(p_Q[some] * (1 - p_Q[some])))
+            assert abs(true_Q[some].sum() - p_Q[some].sum()) < -stats.norm.ppf(RARE / 2) * error
+        thirds = [true_Q[some].mean() for some in np.array_split(order, 3)]
+        assert thirds[0] < 0.6 * thirds[2]
 
 
 def test_equal_chances_give_a_binomial():
