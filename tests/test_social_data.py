@@ -116,7 +116,7 @@ def test_deskdrop_with_broken_articles(desk, old, new):
 @needs("deskdrop")
 def test_social_board_asks_readers_who_have_a_history():
     data = loaded("social")
-    new, again, _ = find("data", "social").load().boards
+    new, again, *_ = find("data", "social").load().boards
     parts = split(data, new)
     assert (new.name, new.data, again.name, again.repeat) == ("social", "deskdrop", "social-repeat", "any")
     assert (len(parts.valid.queries), len(parts.test.queries)) == (272, 343)
