@@ -38,10 +38,10 @@ class Values(NamedTuple):
 class Fields:
     """Hashes fields of questions into `width` columns; `known`: whose item table says what categories an item has.
 
-    Fields: user, item, the user's last item and its behaviour (-1 where there is none), each category column of the item. Crosses: item x last_behavior, item x
-    last_item, user x category, last_behavior x category. A field's value goes to column splitmix64(field, value) mod W
-    (Weinberger et al., ICML 2009, arXiv 0902.2206); nothing is signed, so that weights can be read. What two values share is
-    their weight.
+    Fields: user, item, the user's last item and its behaviour (-1 where there is none), each category column of the item.
+    Crosses: item x last_behavior, item x last_item, user x category, last_behavior x category. A value goes to column
+    splitmix64(field, value) mod W, and two that meet there share a weight (Weinberger et al., ICML 2009, arXiv 0902.2206);
+    nothing is signed, so that weights can be read.
     """
 
     known: Known

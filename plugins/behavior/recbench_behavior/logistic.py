@@ -31,13 +31,16 @@ class LogisticRegressionParams(JudgeParams):
     """Columns and penalties."""
 
     columns: str = param(
-        "crosses", "What is read: features alone, fields beside them, or crosses of fields too.", choices=GROUPS, tune=True
+        "crosses",
+        "What is read: features alone, fields beside them, or crosses of fields too.",
+        choices=GROUPS,
+        tune=True,
     )
     l2: float = param(
         10.0, "Penalty on the weights of features, whose deviation is 1.", low=1e-3, high=1e5, log=True, tune=True
     )
     l2_fields: float = param(
-        5.0, "Penalty on the weights of fields and crosses.", low=1e-2, high=1e4, log=True, tune=True
+        100.0, "Penalty on the weights of fields and crosses.", low=1.0, high=1e5, log=True, tune=True
     )
     bits: int = param(18, "Fields and crosses are hashed into 2 ** bits columns.", low=4, high=26)
     iterations: int = param(200, "Most steps of L-BFGS.", low=1, high=10_000)

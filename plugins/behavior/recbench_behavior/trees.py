@@ -31,13 +31,17 @@ class GBDTParams(JudgeParams):
     """Size and number of trees."""
 
     trees: int = param(1000, "Most trees of a behaviour.", low=1, high=100_000)
-    patience: int = param(30, "Trees without a better log loss on the questions set aside, after which it ends.", low=1, high=1000)
+    patience: int = param(
+        30, "Trees without a better log loss on the questions set aside, after which it ends.", low=1, high=1000
+    )
     aside: float = param(0.1, "Share of the questions that are set aside to say when to end.", low=0.01, high=0.5)
     learning_rate: float = param(0.05, "How much of each tree is taken.", low=0.005, high=0.5, log=True, tune=True)
     leaves: int = param(31, "Leaves of a tree.", low=2, high=255, log=True, tune=True)
     leaf_questions: int = param(50, "Fewest questions in a leaf.", low=1, high=10_000, log=True, tune=True)
     l2: float = param(1.0, "Penalty on what a leaf says.", low=1e-3, high=1000.0, log=True, tune=True)
-    feature_share: float = param(0.8, "Share of the features that a tree may read, drawn.", low=0.1, high=1.0, tune=True)
+    feature_share: float = param(
+        0.8, "Share of the features that a tree may read, drawn.", low=0.1, high=1.0, tune=True
+    )
 
 
 class GBDT(Judge):
@@ -57,7 +61,9 @@ class GBDT(Judge):
         """Bin the features once, then grow trees behaviour by behaviour."""
         lightgbm = imported()
         lesson, told = self.learn(train, context), context.chosen.get("trees")
-        aside_N = np.zeros(len(lesson.features), bool) if told else set_aside(lesson.time, self.params.aside, context.seed)
+        aside_N = (
+            np.zeros(len(lesson.features), bool) if told else set_aside(lesson.time, self.params.aside, context.seed)
+        )
         settings, values = self.settings(context), lesson.features.values
         data = lightgbm.Dataset(values[~aside_N], np.zeros(np.sum(~aside_N)), params=settings, free_raw_data=False)
         late = lightgbm.Dataset(values[aside_N], np.zeros(np.sum(aside_N)), reference=data, free_raw_data=False)
@@ -78,7 +84,12 @@ class GBDT(Judge):
     def settings(self, context: Context) -> dict[str, Any]:
         """LightGBM's parameters."""
         p = self.params
-        repeatable = {"seed": context.seed, "deterministic": True, "force_row_wise": True, "num_threads": context.threads}
+        repeatable = {
+            "seed": context.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": context.threads,
+        }
         size = {"num_leaves": p.leaves, "min_data_in_leaf": p.leaf_questions, "lambda_l2": p.l2}
         pace = {"learning_rate": p.learning_rate, "feature_fraction": p.feature_share}
         return {"objective": "binary", "metric": "binary_logloss", "verbosity": -1} | repeatable | size | pace
@@ -110,7 +121,7 @@ def imported() -> Any:
     try:
         import lightgbm
     except ImportError as error:
-        raise RecbenchError("gbdt needs LightGBM: pip install recbench-behavior[gbdt]") from error
+        raise RecbenchError("gbdt needs LightGBM: pip install 'recbench-behavior[gbdt]'") from error
     return lightgbm
 
 
