@@ -1,16 +1,31 @@
-"""The features of questions as a model meets them: with a history each, and what was learned from as all else.
+"""Questions as a model meets them: with a history each, and what was learned from as all else.
 
 Letters: N questions, E events, B behaviours.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recbench.data import ContextEvents, Interactions, Queries, Ragged
-from recbench.dataset import Dataset
-from recbench.features import Asked, FeatureParams, Features, features_of
+from recbench.dataset import Dataset, DatasetInfo
+from recbench.errors import RecbenchError
+from recbench.features import Asked, FeatureParams, Features, features_of, rate_prior
+from recbench.holdout import Holdout
+from recbench.parts import drawn_by
+from recbench.questions import FOLDS, training_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recbench.plan import Board
 
 
 def question_features(
@@ -22,30 +37,26 @@ def question_features(
     count. The columns are those of `behaviour_features`, and so are the values where `known` holds the histories.
     """
     assert queries.item is not None
-    begins, who_N = np.unique(
-        queries.items.start, return_inverse=True
-    )  # histories that begin together are one that grows
-    ends = np.zeros(len(begins), np.int64)
-    np.maximum.at(ends, who_N, queries.items.stop)
-    columns = (
-        Ragged(rows.values, begins, ends).flat()
-        for rows in (queries.items, queries.times, queries.behaviors, queries.values)
-    )
-    (user, item), (_, time), (_, behavior), (_, value) = columns
-    log = known.interactions
-    met = Interactions.sorted(
-        user,
-        item,
-        time,
-        n_users=len(begins),
-        n_items=log.n_items,
-        behavior=behavior,
-        value=value,
-        behaviors=log.behaviors,
-    )
-    context = _searched(queries, who_N, len(begins))
+    met, who_N = histories(queries, known.interactions.behaviors)
+    context = _searched(queries, who_N, met.n_users)
     sides = met, context, who_N, queries.item.astype(np.int64), queries.time.astype(np.int64)
     return features_of(Asked(known, *sides, params or FeatureParams()), prior_B)
+
+
+def histories(queries: Queries, behaviors: tuple[str, ...]) -> tuple[Interactions, NDArray]:
+    """All histories as a log of their own, and (N,) whose each question is in it: histories of one user that begin
+    together are one that grows, of which a question knows what is strictly before its moment."""
+    begin = queries.items.start.astype(np.int64)
+    who = queries.user * (begin.max(initial=0) + 1) + begin
+    known, first, who_N = np.unique(who, return_index=True, return_inverse=True)
+    ends = np.zeros(len(known), np.int64)
+    np.maximum.at(ends, who_N, queries.items.stop)
+    (user, item), (_, time), (_, behavior), (_, value) = (
+        Ragged(rows.values, begin[first], ends).flat()
+        for rows in (queries.items, queries.times, queries.behaviors, queries.values)
+    )
+    size = {"n_users": len(known), "n_items": queries.n_items}
+    return Interactions.sorted(user, item, time, behavior=behavior, value=value, behaviors=behaviors, **size), who_N
 
 
 def _searched(queries: Queries, who_N: NDArray, n: int) -> ContextEvents | None:
@@ -60,3 +71,83 @@ def _searched(queries: Queries, who_N: NDArray, n: int) -> ContextEvents | None:
     order = np.argsort(context.time[row], kind="stable")
     who, row = who[order], row[order]
     return ContextEvents(who, context.time[row], context.behavior[row], context.text[row], context.behaviors)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What features of questions need of the training part, arrays alone, so that a model can keep it and files hold it.
+
+    `clock`, `behaviors`: as the data have them. `event_*`: (E,) the log. `table`: uint8, the columns of the item table that
+    are read, as JSON: categories, prices, and where there are searches the text. `prior_B`: `rate_prior`.
+    """
+
+    clock: NDArray
+    behaviors: NDArray
+    n_items: NDArray
+    event_user: NDArray
+    event_item: NDArray
+    event_time: NDArray
+    event_behavior: NDArray
+    event_value: NDArray
+    table: NDArray
+    prior_B: NDArray
+
+    @classmethod
+    def of(cls, train: Dataset, searches: bool = True) -> Known:
+        """Of a training part; without `searches` texts are left out."""
+        log, texts = train.interactions, ("text", "title") if searches and train.context is not None else ()
+        wanted = [*FeatureParams().categories.split(","), "price", *texts]
+        held = () if train.items is None else [name for name in wanted if name in train.items]
+        table = {name: [_plain(cell) for cell in train.items[name]] for name in held} if train.items is not None else {}
+        sizes = np.array(train.info.clock), np.array(log.behaviors), np.array(train.n_items)
+        events = log.user, log.item, log.time, log.behavior, log.value
+        return cls(*sizes, *events, np.frombuffer(json.dumps(table).encode(), np.uint8), rate_prior(log))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The same as features read it: log and item table."""
+        names = tuple(map(str, self.behaviors))
+        events = self.event_user, self.event_item, self.event_time, self.event_behavior, self.event_value
+        n_users, n_items = int(self.event_user.max(initial=-1)) + 1, int(self.n_items)
+        log = Interactions(*events, names, n_users, n_items)
+        info = DatasetInfo("known", "", str(self.clock), "", "")
+        return Dataset(info, log, np.arange(n_users), np.arange(n_items), self._items())
+
+    def features(self, queries: Queries, log: Interactions | None = None) -> Features:
+        """`question_features` with this as what is known; `log`: with these events in place of the training part's."""
+        known = self.dataset if log is None else replace(self.dataset, interactions=log)
+        return question_features(known, queries, None, self.prior_B)
+
+    def _items(self) -> pd.DataFrame | None:
+        import pandas as pd
+
+        table = json.loads(self.table.tobytes())
+        return pd.DataFrame(table) if table else None
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as JSON can hold it: a list, text, a number, or None where it is missing."""
+    if isinstance(cell, list | tuple | set | np.ndarray):
+        return [str(word) for word in cell]
+    plain = cell.item() if isinstance(cell, np.generic) else cell
+    return plain if isinstance(plain, str | int | float) and plain == plain else None
+
+
+def lessons(train: Dataset, board: Board | None, most: int, seed: int) -> Iterator[tuple[Interactions, Holdout]]:
+    """`training_parts` as a model learns from them: the events known, and questions, at most about `most` in all.
+
+    Where there are more, each is as likely as any other to be left out. RecbenchError where there is no board that asks
+    about behaviours, or no question.
+    """
+    if board is None or board.task != "behavior":
+        raise RecbenchError("who learns behaviours needs a board of task behavior, in Context.board; given none")
+    share, asked = most // (FOLDS if board.split == "random_pairs" else 1), 0
+    for part, (known, holdout) in enumerate(training_parts(train, board)):
+        n = len(holdout.queries)
+        asked += n
+        if n > share:
+            place = np.argsort(drawn_by(seed, np.full(n, part), np.arange(n)), kind="stable")
+            holdout = holdout.take(np.sort(place[:share]))
+        yield known.interactions, holdout
+    if not asked:
+        raise RecbenchError(f"board {board.name} asks no question of the training part: there is nothing to learn from")

@@ -206,7 +206,8 @@ def _target(board: Board) -> str:
         return f"target {f'the next {board.next_k} in order' if board.ordered else board.target}"
     asked = f"about {', '.join(board.behaviors)}"
     asked += f" given {' or '.join(board.exposures)}" if board.exposures else ""
-    asked += f" within {round(board.horizon_days * 24, 2):g} hours" if board.ask == "each_event" else ""
+    hours = round(board.horizon_days * 24, 2)
+    asked += (f" within {hours:g} hours" if hours else " at that moment") if board.ask == "each_event" else ""
     each = f"{board.n_negatives} for each pair that shows it" if board.n_negatives else ""
     return asked + (f", negatives {board.negatives}, {each}" if each else "")
 

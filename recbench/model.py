@@ -10,7 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -125,6 +125,8 @@ class Context:
 class Recommender(ABC):
     """Base of a model plugin. A subclass names its `Params`, its `traits` and the arrays that `fit` leaves (`fitted`).
 
+    `records`: by name, the class of each dataclass of arrays that it leaves beside them.
+
     A model trained in epochs sets `n_parameters`, `chosen_epochs` and `stopped_by` when it fits; the entry holds them.
     What else it decides by `context.evaluate`, it writes into `chosen`, ready for JSON: the entry tells it, and the refit
     is handed it as `context.chosen`. `plugin`: DISTRIBUTION/NAME, of a model made or loaded by name.
@@ -134,6 +136,7 @@ class Recommender(ABC):
     traits: ClassVar[Traits] = Traits()
     small: ClassVar[dict[str, Any]] = {}
     fitted: ClassVar[tuple[str, ...]] = ()
+    records: ClassVar[Mapping[str, type]] = {}
     n_parameters: int = 0
     chosen_epochs: int | None = None
     stopped_by: str = "closed form"
@@ -166,8 +169,11 @@ class Recommender(ABC):
         raise NotImplementedError(f"{type(self).__name__} answers no behavior or rating queries")
 
     def save(self, folder: Path) -> None:
-        """Parameters as JSON and the `fitted` arrays (numpy or CSR) as npz, never pickle."""
+        """Parameters as JSON, the `fitted` arrays (numpy or CSR) and the `records` as npz, never pickle."""
         arrays: dict[str, NDArray] = {}
+        for name in self.records:
+            record = getattr(self, name)
+            arrays |= {f"{name}.{f.name}": np.asarray(getattr(record, f.name)) for f in fields(record)}
         for name in self.fitted:
             value = getattr(self, name)
             if hasattr(value, "indptr"):
@@ -193,6 +199,8 @@ class Recommender(ABC):
                     setattr(model, name, csr_matrix(parts, shape=tuple(arrays[f"{name}.shape"])))
                 else:
                     setattr(model, name, arrays[name])
+            for name, record in cls.records.items():
+                setattr(model, name, record(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(record)}))
         return model
 
 

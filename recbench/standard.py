@@ -32,6 +32,9 @@ class Standard:
     scale: NDArray
     flagged: NDArray
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(map(str, self.inputs)))  # of a file they come as an array
+
     @classmethod
     def fit(cls, train: Features) -> Standard:
         """The rules of a training part; RecbenchError where it has no row."""

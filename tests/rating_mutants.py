@@ -133,14 +133,14 @@ class FirstOnly(Error):
 
 
 MUTANTS = [
-    ("values_finite_and_shaped", Flat),
-    ("values_deterministic", Drawn),
-    ("values_of_batch_equal_single", OfBatch),
-    ("values_know_own_history_only", OfOthers),
-    ("values_know_no_future", Ahead),
-    ("values_for_empty_history", Empty),
-    ("values_leave_input_alone", Writes),
-    ("values_survive_save_and_load", Forgets),
+    ("predictions_finite_and_shaped", Flat),
+    ("predictions_deterministic", Drawn),
+    ("predictions_of_batch_equal_single", OfBatch),
+    ("predictions_know_own_history_only", OfOthers),
+    ("predictions_know_no_future", Ahead),
+    ("predictions_for_empty_history", Empty),
+    ("predictions_leave_input_alone", Writes),
+    ("predictions_survive_save_and_load", Forgets),
     ("beats_mean_on_ratings", Opposite),
     ("exact_values_are_best", Signed),
     ("worse_values_are_worse", Level3),

@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import behavior_mutants
 import numpy as np
 import probability_mutants
 import pytest
@@ -620,8 +621,10 @@ MUTANTS = [
     ("direction_holds", metric("UpsideDown", precision, higher_is_better=False)),
     ("perfect_list_is_best", metric("SecondPlace", second_place)),
     *rating_mutants.MUTANTS,
+    *behavior_mutants.MUTANTS,
     *probability_mutants.MUTANTS,
 ]
+SOLVE = (rating_mutants.Level, rating_mutants.Error, behavior_mutants.Rates, probability_mutants.Missed)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -645,11 +648,7 @@ def test_every_check_is_chosen_and_has_a_mutant():
     class All(Acme):
         traits = Traits(sequential=True, needs_clock=True, needs_text=True, needs_attributes=True)
 
-    chosen = {
-        c.__name__
-        for cls in (All, AcmeShop, AcmeFirst, rating_mutants.Level, rating_mutants.Error, probability_mutants.Missed)
-        for c in kit.checks_of(cls)
-    }
+    chosen = {c.__name__ for cls in (All, AcmeShop, AcmeFirst, *SOLVE) for c in kit.checks_of(cls)}
     assert written_checks() == chosen
     assert chosen - {name for name, _ in MUTANTS} == {"loads_light"}  # the next test
 
@@ -661,7 +660,7 @@ def test_heavy_import_is_caught(tmp_path, monkeypatch):
     assert "imports pandas" in dict(run_checks(heavy))["loads_light"]
 
 
-@pytest.mark.parametrize("cls", [Fresh, Reads, rating_mutants.Level, rating_mutants.Error, probability_mutants.Missed])
+@pytest.mark.parametrize("cls", [Fresh, Reads, *SOLVE])
 def test_worlds_are_solved_by_who_reads_them(cls):
     assert [r for r in run_checks(cls) if r[1] and r[0] != "loads_light"] == []  # `checks` loads pandas here
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from recbench.model import Recommender
+from recbench.testing import behavior_checks, prediction_checks, rating_checks
 from recbench.testing import model_contract as contract
 from recbench.testing import model_skill as skill
-from recbench.testing import rating_checks
 from recbench.testing.common import Check, documented, loads_light, params_declared
 from recbench.testing.model_trials import ranks_itself
 
@@ -13,8 +13,12 @@ from recbench.testing.model_trials import ranks_itself
 def chosen(cls: type[Recommender]) -> list[Check]:
     """The checks that apply to a model class, by its traits."""
     checks: list[Check] = [loads_light, documented, params_declared]
+    if "rating" in cls.traits.tasks or "behavior" in cls.traits.tasks:
+        checks += prediction_checks.chosen()
     if "rating" in cls.traits.tasks:
-        checks += rating_checks.chosen()
+        checks.append(rating_checks.beats_mean_on_ratings)
+    if "behavior" in cls.traits.tasks:
+        checks += behavior_checks.chosen()
     if "ranking" not in cls.traits.tasks:
         return checks
     checks += [

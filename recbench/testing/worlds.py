@@ -99,7 +99,42 @@ def ratings(n_users: int = 60) -> World:
     return _world("ratings", user, item, time, n_users, n_items, board, stars)
 
 
-WORLDS = {"checkerboard": checkerboard, "chain": chain, "fashion": fashion, "cold": cold, "ratings": ratings}
+def acts(n_users: int = 240) -> World:
+    """Views, of which some are followed by a like and some by a purchase: for items of the user's colour, which three of
+    four views are of, for items of quality, and for users who have liked before.
+
+    A user views 12 items, half a day apart, and users come one after another over 24 days, as in the days asked about; a
+    like comes ten seconds after the view, a purchase twenty.
+    """
+    n_items, n_views, rng = 24, 12, np.random.default_rng(0)
+    shape = (n_users, n_views)
+    user = np.repeat(np.arange(n_users), n_views).reshape(shape)
+    same = rng.random(shape) < 0.75
+    item = 2 * rng.integers(n_items // 2, size=shape) + np.where(same, user, user + 1) % 2
+    time = START + 43_200 * (np.arange(n_views) + rng.integers(0, 48, n_users)[:, None]) + 60 * user
+    level = 1.6 * same + rng.normal(0, 1.2, n_items)[item] - 2.2
+    liked, bought, luck = np.zeros(shape, bool), np.zeros(shape, bool), rng.random((2, *shape))
+    for view in range(n_views):
+        chance = level[:, view] + 1.2 * liked[:, :view].any(axis=1)
+        liked[:, view] = luck[0][:, view] < 1 / (1 + np.exp(-chance))
+        bought[:, view] = luck[1][:, view] < 1 / (1 + np.exp(1 - chance))
+    done = [(np.ones(shape, bool), 0), (liked, 10), (bought, 20)]
+    rows = [np.stack([user[came], item[came], time[came] + later], axis=1) for came, later in done]
+    behavior = np.repeat(np.arange(3), [len(part) for part in rows])
+    asked = {"task": "behavior", "behaviors": ("like", "buy"), "exposures": ("view",), "ask": "each_event"}
+    windows = {"test_window_days": 6.0, "valid_window_days": 4.0, "horizon_days": 0.01}
+    board = asked | windows | {"repeat": "any", "candidates": "all"}
+    return _world("acts", *np.concatenate(rows).T, n_users, n_items, board, behavior=behavior)
+
+
+WORLDS = {
+    "checkerboard": checkerboard,
+    "chain": chain,
+    "fashion": fashion,
+    "cold": cold,
+    "ratings": ratings,
+    "acts": acts,
+}
 
 
 def _last(repeat: str) -> dict[str, Any]:
@@ -115,6 +150,7 @@ def _world(
     n_items: int,
     board: dict[str, Any],
     value: NDArray | None = None,
+    behavior: NDArray | None = None,
 ) -> World:
     import pandas as pd
 
@@ -127,8 +163,10 @@ def _world(
         }
     )
     info = DatasetInfo(name, "testing", "seconds", "MIT", "recbench.testing.worlds")
-    log = Interactions.sorted(user, item, time, n_users=n_users, n_items=n_items, value=value)
+    names = ("interact",) if behavior is None else ("view", "like", "buy")
+    kinds = {"behavior": behavior, "behaviors": names, "n_users": n_users, "n_items": n_items}
+    log = Interactions.sorted(user, item, time, value=value, **kinds)
     ids = (np.array([f"u{u}" for u in range(n_users)]), np.array([f"i{i}" for i in range(n_items)]))
     dataset = Dataset(info, log, *ids, items, checksum="0" * 64)
-    headline = "ndcg@10" if value is None else "rmse"
+    headline = {"rating": "rmse", "behavior": "log-loss"}.get(board.get("task", ""), "ndcg@10")
     return World(dataset, Board(name, name, (headline,), headline, **board))

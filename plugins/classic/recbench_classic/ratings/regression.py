@@ -1,20 +1,21 @@
-"""A linear regression of values on what is known of user, item and history.
+"""A linear regression on what is known of user, item and history: of values, or of whether the user will do it.
 
-Letters: Q questions, N training events, D columns, I items, G categories.
+Letters: Q questions, N rows learned from, D columns, I items, G categories, T targets: the value, or behaviours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recbench.asked import Known, lessons
 from recbench.data import Queries
 from recbench.errors import RecbenchError
 from recbench.features import Features
-from recbench.model import Context
+from recbench.model import Context, Traits
 from recbench.params import Params, param
 from recbench.standard import Standard
 from recbench_classic.ratings.design import Design
@@ -22,9 +23,6 @@ from recbench_classic.ratings.rated import Rated, Rater, item_levels
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
-
-DESIGN = tuple(f.name for f in fields(Design))
-RULES = tuple(f.name for f in fields(Standard))
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,14 @@ class LinearRegressionParams(Params):
     )
     rows: str = param(
         "others",
-        "A training event knows all events but those of its fold, or the past alone, as where questions come in time.",
+        "A rated event knows all events but those of its fold, or the past alone, as where questions come in time.",
         choices=("others", "past"),
         tune=True,
     )
     folds: int = param(10, "Folds of `others`.", low=2, high=100)
+    questions: int = param(
+        1_000_000, "Most questions about behaviours that are learned from, drawn by the seed.", low=10, high=100_000_000
+    )
 
 
 class LinearRegression(Rater):
@@ -58,46 +59,64 @@ class LinearRegression(Rater):
     read from its history alone, items from all training events before its moment. With `rows=others` a training event is
     asked like a question of a board that draws pairs by lot: after the user's other events, a fold held out. Searches and
     texts are not read.
+
+    On a board of task behavior the same columns of the training part's questions predict 0 or 1 for each behaviour, and
+    the sum, clipped to 0..1, is the chance: the linear probability model.
     """
 
     Params = LinearRegressionParams
+    traits = Traits(tasks=("rating", "ranking", "behavior"))
     small = {"folds": 2}
-    fitted = ("mean", "range_2", "intercept", "weight_D", "item_I", *DESIGN, *(f"rule_{name}" for name in RULES))
+    fitted = ("mean", "range_2", "level_I", "intercept_T", "weight_DT", "item_IT")
+    records = {"known": Known, "rules": Standard}
 
     def fit(self, train: Dataset, context: Context) -> None:
-        """Ask every training event, standardise, and solve."""
+        """Ask every training event, or the training part's questions; standardise, and solve."""
         from scipy.sparse import csr_matrix, hstack
         from sklearn.linear_model import Ridge
 
-        p, log, rated = self.params, train.interactions, Rated.of_log(train.interactions)
+        p, rated = self.params, Rated.of_log(train.interactions)
+        mean = self.learned(rated)
+        self.known = Known.of(train, searches=False)
+        self.level_I = mean + item_levels(rated, mean, p.damping, p.damping, rounds=10)
+        raw, item_N, y_NT = self.rows(train, context)
+        self.rules = Standard.fit(raw)
+        values_ND = self.rules(raw).values.astype(float)
+        block_IG = self.design.item_block() * np.sqrt(p.l2 / p.l2_items)  # larger columns: a smaller penalty
+        x_ND = hstack([csr_matrix(values_ND), block_IG[item_N]], format="csr")
+        solved = Ridge(alpha=p.l2, solver="sparse_cg", tol=1e-6).fit(x_ND, y_NT.astype(float))
+        n, coef_DT = values_ND.shape[1], np.atleast_2d(solved.coef_).T
+        self.weight_DT, self.intercept_T = coef_DT[:n], np.atleast_1d(solved.intercept_)
+        self.item_IT = block_IG @ coef_DT[n:]
+
+    def rows(self, train: Dataset, context: Context) -> tuple[Features, NDArray, NDArray]:
+        """(N, D) columns, (N,) items and (N, T) targets of what is learned from."""
+        p, log = self.params, train.interactions
+        if context.board is not None and context.board.task == "behavior":
+            self.range_2 = np.array([0.0, 1.0])
+            parts = list(lessons(train, context.board, p.questions, context.seed))
+            asked = [(known, part.queries, part.queries.item.astype(np.int64)) for known, part in parts]
+            found = [self.design.of_queries(queries, item_N, known) for known, queries, item_N in asked]
+            raw = Features(np.concatenate([part.values for part in found]), found[0].names)
+            outcomes_NT = np.concatenate([part.outcomes for _, part in parts])
+            return raw, np.concatenate([item_N for *_, item_N in asked]), outcomes_NT
         if p.rows == "past" and train.info.clock == "none":
             raise RecbenchError("linear-regression: rows=past needs an order, and the data have none; set rows=others")
-        mean = self.learned(rated)
-        design = Design.of(train, mean + item_levels(rated, mean, p.damping, p.damping, rounds=10), p.damping)
-        self.keep(design, "")
-        raw = design.of_rows(log, p.rows == "past", p.folds, context.seed)
-        self.keep(Standard.fit(raw), "rule_")
-        values_ND = self.standard(raw).values.astype(float)
-        block_IG = design.item_block() * np.sqrt(p.l2 / p.l2_items)  # larger columns: a smaller penalty
-        x_ND = hstack([csr_matrix(values_ND), block_IG[log.item]], format="csr")
-        solved = Ridge(alpha=p.l2, solver="sparse_cg", tol=1e-6).fit(x_ND, log.value.astype(float))
-        n = values_ND.shape[1]
-        self.weight_D, self.intercept = solved.coef_[:n], np.array(solved.intercept_)
-        self.item_I = block_IG @ solved.coef_[n:]
-
-    def keep(self, value: Design | Standard, prefix: str) -> None:
-        """Hold a value's fields as arrays of the model, as files do."""
-        for f in fields(value):
-            setattr(self, prefix + f.name, np.asarray(getattr(value, f.name)))
+        return self.design.of_rows(log, p.rows == "past", p.folds, context.seed), log.item, log.value[:, None]
 
     @property
     def design(self) -> Design:
-        return Design(*(getattr(self, name) for name in DESIGN))
+        return Design(self.known, self.level_I, self.params.damping)
 
-    def standard(self, raw: Features) -> Features:
-        inputs, *rules = (getattr(self, f"rule_{name}") for name in RULES)
-        return Standard(tuple(map(str, inputs)), *rules)(raw)
+    def sums(self, queries: Queries, item_Q: NDArray) -> NDArray:
+        """(Q, T) what the columns come to."""
+        columns = self.rules(self.design.of_queries(queries, item_Q))
+        return self.intercept_T + columns.values.astype(float) @ self.weight_DT + self.item_IT[item_Q]
 
     def pairs(self, queries: Queries, item_Q: NDArray) -> NDArray:
-        columns = self.standard(self.design.of_queries(queries, item_Q))
-        return self.intercept + columns.values.astype(float) @ self.weight_D + self.item_I[item_Q]
+        return self.sums(queries, item_Q)[:, 0]
+
+    def predict(self, queries: Queries) -> NDArray:
+        """(Q, 1) values or (Q, B) chances, float64, from the history alone, so a new user needs no refit."""
+        assert queries.item is not None  # both tasks ask about an item
+        return np.clip(self.sums(queries, queries.item.astype(np.int64)), *self.range_2)
