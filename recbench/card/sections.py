@@ -18,6 +18,7 @@ MEANINGS = {
     "recent popular": "what most users met in the last tenth of the training events",
     "last item": "the own items again, the newest first",
     "item transitions": "what followed the last item elsewhere",
+    "base rate": "the share of the training questions",
 }
 
 
@@ -278,7 +279,7 @@ def _shortcuts(card: Card) -> Section | None:
             "shortcut": name,
             card.board.headline: f"{score.value:.4f}",
             "95% interval": "" if score.low is None else f"{score.low:.4f} to {score.high:.4f}",
-            "meaning": MEANINGS[name],
+            "meaning": MEANINGS.get(name, "this feature alone, in 20 bins"),
         }
         for name, score in card.shortcuts.items()
     )

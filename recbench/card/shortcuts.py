@@ -1,5 +1,7 @@
 """What a board's headline is worth without learning: the scores of five shortcuts on the validation holdout.
 
+On a board that asks whether a user will do it, they are the base rate and rules of one feature (`rules`).
+
 A model that does not beat them has found nothing in the data. The test holdout is not opened.
 
 Letters: Q queries, I items, N pairs of a query and an item.
@@ -13,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recbench.card.order import Transitions, links
+from recbench.card.rules import one_feature_rules
 from recbench.data import Queries, Ragged
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError
-from recbench.evaluate import Score, measure, rank
+from recbench.evaluate import Score, judge, measure, rank
 from recbench.holdout import Holdout, distinct
 from recbench.metric import metric
 from recbench.model import Context, Recommender, nothing
@@ -102,6 +105,8 @@ def shortcut_scores(
 
     `say` hears of each shortcut. RecbenchError where the headline's metric is not installed.
     """
+    if board.task == "behavior":
+        return _rule_scores(parts, board, say), len(parts.valid.queries)
     if board.task != "ranking":
         raise RecbenchError(f"the board asks for {board.task}, and shortcuts rank")
     headline = metric(board.headline, board.task)
@@ -122,6 +127,16 @@ def shortcut_scores(
         model.fit(parts.train, Context())
         scores[name] = measure(rank(model, holdout, headline.k or LIST_LENGTH), holdout, [headline], parts.train)[0]
     return scores, len(holdout.queries)
+
+
+def _rule_scores(parts: Split, board: Board, say: Callable[[str], object]) -> dict[str, Score | str]:
+    """The headline of the base rate and of the best rules that look at one feature."""
+    say("rules of one feature")
+    headline = metric(board.headline, board.task)
+    rules = one_feature_rules(parts.train, board)
+    return {
+        name: measure(judge(rule, parts.valid), parts.valid, [headline], parts.train)[0] for name, rule in rules.items()
+    }
 
 
 def _lacking(needs: str, board: Board, clock: str) -> str:
