@@ -17,7 +17,11 @@ from recbench.entry import write_atomically
 
 DOCS = Path(__file__).parent
 OURS = ("recbench-behavior", "recbench-classic", "recbench-collaborative", "recbench-sequential")
-ASKED = {"ranking": "data=ecommerce", "rating": "board=video-rating"}  # where a model's first task is asked
+ASKED = {
+    "ranking": "data=ecommerce",
+    "rating": "board=video-rating",
+    "behavior": "board=video-like",
+}  # where a model's first task is asked
 
 
 def cards() -> dict[str, str]:

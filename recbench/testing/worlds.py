@@ -124,7 +124,8 @@ def acts(n_users: int = 240) -> World:
     asked = {"task": "behavior", "behaviors": ("like", "buy"), "exposures": ("view",), "ask": "each_event"}
     windows = {"test_window_days": 6.0, "valid_window_days": 4.0, "horizon_days": 0.01}
     board = asked | windows | {"repeat": "any", "candidates": "all"}
-    return _world("acts", *np.concatenate(rows).T, n_users, n_items, board, behavior=behavior)
+    user, item, time = np.concatenate(rows).T
+    return _world("acts", user, item, time, n_users, n_items, board, behavior=behavior)
 
 
 WORLDS = {

@@ -96,7 +96,9 @@ class Fields:
             row, column = np.concatenate(rows), (np.concatenate(keys) % np.uint64(self.width)).astype(np.int32)
         order = np.argsort(row, kind="stable")
         bounds = np.r_[0, np.cumsum(np.bincount(row, minlength=len(queries)))]
-        return csr_matrix((np.ones(len(row), np.float32), column[order], bounds), shape=(len(queries), self.width))
+        found = csr_matrix((np.ones(len(row), np.float32), column[order], bounds), shape=(len(queries), self.width))
+        found.sum_duplicates()
+        return found
 
     def collisions(self, parts: list[Queries]) -> float:
         """The share of distinct values that share their column with another one."""
