@@ -54,9 +54,10 @@ class DIN(BehaviorModel):
     1706.06978).
 
     An event k is the vector of its item plus those of its behaviour and of its age (class of log2). Its weight for the
-    item q is PReLU layers of [q, k, q - k, q * k]; the weighted sum of events joins the fields in the hidden layers. By
+    item q is a hidden layer of [q, k, q - k, q * k] summed up; the weighted sum of events joins the fields in the hidden layers. By
     default weights add up to nothing in particular, as in the paper. With max_length=0 it is the same network without
-    the history. Changed from the paper: hidden layers have ReLU, and dropout in place of their regularisation.
+    the history. Changed from the paper: leaky ReLU and ReLU in place of PReLU and Dice, and
+    dropout in the hidden layers.
     """
 
     Params = DINParams
