@@ -25,6 +25,8 @@ from recbench_behavior.fields import collision_rate, fields_of, numbered  # noqa
 from recbench_behavior.histories import BST, DIN  # noqa: E402
 from recbench_behavior.history_networks import Attention  # noqa: E402
 from recbench_behavior.rows import rows_of  # noqa: E402
+from recbench_behavior.several import ESMM, PLE, MMoE  # noqa: E402
+from recbench_behavior.several_networks import Level, chained  # noqa: E402
 
 INFO = DatasetInfo("taste", "toy", "seconds", "none", "here")
 BOARD = Board(
@@ -42,7 +44,9 @@ BOARD = Board(
     test_window_days=10,
     valid_window_days=10,
 )
+BOTH = replace(BOARD, behaviors=("like", "share"))
 MODELS = [FM, DeepFM, DCNV2, DIN, BST]
+SEVERAL = [FM, DIN, MMoE, PLE, ESMM]
 
 
 def taste(n_users: int = 150, n_items: int = 80, n_views: int = 24) -> Dataset:
@@ -238,6 +242,54 @@ def test_what_cannot_be_is_told():
     late = replace(BOARD, horizon_days=1000.0)
     with pytest.raises(RecbenchError, match="holds no question of board taste"):
         fit(FM, board=late)
+
+
+def shared() -> Dataset:
+    """The few, of whose likes every third is followed by a share."""
+    log = FEW.interactions
+    row = np.flatnonzero(log.behavior == 1)[::3]
+    columns = (np.r_[column, column[row]] for column in (log.user, log.item))
+    time, behavior = np.r_[log.time, log.time[row] + 30], np.r_[log.behavior, np.full(len(row), 2)]
+    sizes = {"n_users": log.n_users, "n_items": log.n_items, "behaviors": ("view", "like", "share")}
+    return replace(FEW, interactions=Interactions.sorted(*columns, time, behavior=behavior, **sizes))
+
+
+@pytest.mark.parametrize("cls", SEVERAL)
+def test_several_behaviours(cls, tmp_path):
+    """A column for each behaviour, near their shares at first; of ESMM none above the one before it; saved and loaded."""
+    model = fit(cls, shared(), BOTH, epochs=1, learning_rate=1e-5)
+    told = model.predict(ASKED)
+    np.testing.assert_allclose(told, np.tile([0.25, 0.08], (4, 1)), atol=0.06)
+    assert cls is not ESMM or np.all(told[:, 0] >= told[:, 1])
+    model.save(tmp_path / "model")
+    assert np.array_equal(cls.load(tmp_path / "model").predict(ASKED), told)
+
+
+def test_esmm_needs_two_behaviours():
+    with pytest.raises(RecbenchError, match="ESMM needs a board of the task behavior that asks about at least 2"):
+        fit(ESMM)
+
+
+def test_chained_logits_are_those_of_products():
+    logits_BT = torch.tensor([[0.0, 1.0, -2.0], [30.0, 30.0, 30.0]])
+    p_BT = torch.sigmoid(logits_BT[:1].double()).cumprod(1)
+    torch.testing.assert_close(chained(logits_BT)[:1].double(), (p_BT / (1 - p_BT)).log(), rtol=1e-5, atol=1e-6)
+    assert torch.isfinite(chained(logits_BT)).all()
+
+
+def test_a_level_of_experts_is_its_formula():
+    """Two behaviours with one expert each beside two shared ones, and the shared state, which sees all four."""
+    torch.manual_seed(5)
+    params = PLE.Params(width=4, own_experts=1, experts=2, dropout=0.0)
+    level, states = Level(3, 2, params, last=False), [torch.randn(2, 3) for _ in range(3)]
+    out = level(states)
+    told = [[np.maximum(e[0](x).detach().numpy(), 0) for e in g] for g, x in zip(level.experts, states, strict=True)]
+    seen = [[*told[0], *told[2]], [*told[1], *told[2]], [*told[0], *told[1], *told[2]]]
+    for number, experts in enumerate(seen):
+        logit = level.gates[number](states[number]).detach().numpy()
+        weight = np.exp(logit) / np.exp(logit).sum(1, keepdims=True)
+        naive = sum(weight[:, [n]] * expert for n, expert in enumerate(experts))
+        np.testing.assert_allclose(out[number].detach().numpy(), naive, rtol=1e-4, atol=1e-6)
 
 
 def auc(model, users: np.ndarray) -> float:
