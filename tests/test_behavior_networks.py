@@ -79,7 +79,7 @@ def fit(cls, data: Dataset = FEW, board: Board = BOARD, **params):
 @pytest.fixture(scope="module")
 def models() -> dict:
     """Each model fitted once, for two passes."""
-    return {cls: fit(cls, epochs=2) for cls in MODELS}
+    return {cls: fit(cls, epochs=2, users=True) for cls in MODELS}
 
 
 def ask(histories: list, item: list[int], user: int = 10_000) -> Queries:
@@ -104,7 +104,7 @@ def test_pairwise_is_the_sum_over_pairs():
 
 def test_fm_is_its_formula():
     """A user not met and no history: bias, linear weights and pairs of user, hour, weekday, item, category, 3 dense."""
-    model = fit(FM, epochs=1)
+    model = fit(FM, epochs=1, users=True)
     net = model.net
     net.linear.weight.data.normal_(generator=torch.manual_seed(1))
     net.dense_linear.weight.data.normal_()
@@ -165,7 +165,7 @@ def test_rows_of_ids_by_hand():
         np.array([0, 0, 1, 1, 2]), np.array([0, 2, 0, 2, 1]), np.arange(5), n_users=3, n_items=4, behaviors=("view",)
     )
     items = pd.DataFrame({"category": ["a|b", "c", "b", None]})
-    fields = fields_of(Dataset(INFO, log, np.arange(3), np.arange(4), items), FM.Params())
+    fields = fields_of(Dataset(INFO, log, np.arange(3), np.arange(4), items), FM.Params(users=True))
     assert fields.begins == {"user": 0, "item": 3, "category": 6, "hour": 9, "weekday": 33}
     assert fields.user_U is not None and fields.user_U.tolist() == [1, 2, 0]
     rows = [fields.items[row].tolist() for row in range(8)]
@@ -185,7 +185,7 @@ def test_hashing_collides_as_counted():
 
 
 def test_hashing_is_told_in_the_entry():
-    model = fit(FM, epochs=1, buckets=16)
+    model = fit(FM, epochs=1, buckets=16, users=True)
     assert set(model.chosen["collisions"]) == {"user", "item"}
     assert 0.9 < model.chosen["collisions"]["item"] <= 1
     assert model.net.table.num_embeddings == 17 + 17 + 5 + 24 + 7
@@ -207,7 +207,7 @@ def test_answers_keep_the_contract(cls, models, tmp_path):
     assert abs(newest[2] - together[2]).max() > 1e-7  # what was cut had a say
     model.save(tmp_path / "model")
     assert np.array_equal(cls.load(tmp_path / "model").predict(ASKED), together)
-    assert np.array_equal(fit(cls, epochs=2).predict(ASKED), together)
+    assert np.array_equal(fit(cls, epochs=2, users=True).predict(ASKED), together)
 
 
 @pytest.mark.parametrize("cls", MODELS)
@@ -236,7 +236,7 @@ def test_what_cannot_be_is_told():
         BST.Params(dim=15)
     with pytest.raises(RecbenchError, match="set items or categories"):
         DIN.Params(items=False, categories="")
-    nothing = {"users": False, "items": False, "categories": "", "moment": False}
+    nothing = {"items": False, "categories": "", "moment": False}
     with pytest.raises(RecbenchError, match="nothing is left to look up"):
         fit(FM, **nothing)
     late = replace(BOARD, horizon_days=1000.0)
@@ -302,7 +302,7 @@ def auc(model, users: np.ndarray) -> float:
     return float(np.mean(score[liked][:, None] > score[~liked]))
 
 
-@pytest.mark.parametrize("cls", [DIN, BST])
+@pytest.mark.parametrize("cls", [DIN, pytest.param(BST, marks=pytest.mark.slow)])
 def test_history_decides(cls):
     """A user likes the category it liked before: with the history of users never met it is found, without it is not."""
     new = DATA.interactions.user >= 110

@@ -59,13 +59,19 @@ class FieldParams(FitParams):
     max_length: int = param(
         50, "Newest events of a history that are read; 0: the history is not read.", low=0, high=1000
     )
-    users: bool = param(True, "Whether the user is a field.")
+    users: bool = param(
+        False,
+        "Whether the user is a field beside its history: it helps where most users asked about were trained on.",
+        tune=True,
+    )
     items: bool = param(True, "Whether the item is a field.")
     categories: str = param(
         FeatureParams.categories, "Columns of the item table that are fields; those it lacks are left out."
     )
     moment: bool = param(True, "Whether hour and weekday (UTC) are fields, where the clock tells them.")
-    statistics: bool = param(False, "Whether the counts, rates and ages of `recbench.features` are inputs too.")
+    statistics: bool = param(
+        False, "Whether the counts, rates and ages of `recbench.features` are inputs too.", tune=True
+    )
     min_events: int = param(
         2,
         "Training events that an id or category needs for a vector of its own; the others share one.",
