@@ -229,6 +229,19 @@ def test_statistics_are_inputs_and_saved(tmp_path):
     assert np.array_equal(DeepFM.load(tmp_path / "model").predict(ASKED), told)
 
 
+def test_statistics_where_pairs_are_held_out_by_lot():
+    """The questions come in parts there, each with its own statistics."""
+    model = fit(FM, board=replace(BOARD, ask="window_start", split="random_pairs", horizon_days=0), statistics=True)
+    assert model.facts["n_statistics"] > 20 and np.isfinite(model.predict(ASKED)).all()
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_an_empty_share_of_a_batch_has_no_loss(cls, models):
+    rows = rows_of(ASKED.take(np.arange(0)), 10, None, np.empty((0, 1), bool))
+    loss, n = models[cls].net.loss(rows, models[cls].params, None)
+    assert loss.item() == 0 and n == 0
+
+
 def test_what_cannot_be_is_told():
     with pytest.raises(RecbenchError, match="DIN needs a board of the task behavior that asks about at least 1"):
         DIN().fit(DATA, Context())

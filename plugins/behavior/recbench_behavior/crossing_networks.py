@@ -40,7 +40,7 @@ class Pooled(BehaviorNetwork):
         if not self.reads_history:
             return read.fields_BFD
         means_BME = torch.bmm(self.shown(rows), read.events_BLE) * self.role_ME
-        return torch.cat([read.fields_BFD, means_BME.view(len(means_BME), -1, self.table.embedding_dim)], dim=1)
+        return torch.cat([read.fields_BFD, means_BME.unflatten(2, (self.n_columns, -1)).flatten(1, 2)], dim=1)
 
 
 class FactorizationMachine(Pooled):

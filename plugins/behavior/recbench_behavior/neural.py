@@ -142,12 +142,12 @@ class BehaviorModel(TorchRecommender):
 
     def _fit_statistics(self, train: Dataset, context: Context) -> None:
         """The standardised statistics of the training questions, and the rules for others."""
-        assert context.board is not None
-        prior_B = rate_prior(train.interactions)
-        parts = [
-            question_features(known, some.queries, None, prior_B)
-            for known, some in training_parts(train, context.board)
-        ]
+        assert context.board is not None and self.asked is not None
+        prior_B, items, parts = rate_prior(train.interactions), [], []
+        for known, some in training_parts(train, context.board):
+            items.append(some.queries.item)
+            parts.append(question_features(known, some.queries, None, prior_B))
+        assert np.array_equal(np.concatenate(items), self.asked.queries.item)  # the same questions in the same order
         whole = type(parts[0])(np.concatenate([part.values for part in parts]), parts[0].names)
         self.rules, self.known = Standard.fit(whole), train
         self.statistics_QK = self.rules(whole).values
