@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from recbench_behavior.fields import Fields
+from recbench_behavior.hashed import Fields
 from recbench_behavior.judge import base_rates, decided
 from recbench_behavior.logistic import LogisticRegression
 from recbench_behavior.prior import Prior

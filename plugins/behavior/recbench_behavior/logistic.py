@@ -17,7 +17,7 @@ from recbench.data import Queries
 from recbench.model import Context
 from recbench.params import param
 from recbench.standard import Standard
-from recbench_behavior.fields import GROUPS, Fields
+from recbench_behavior.hashed import GROUPS, Fields
 from recbench_behavior.judge import Judge, JudgeParams, Lesson, decided
 
 if TYPE_CHECKING:
