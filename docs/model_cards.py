@@ -20,7 +20,7 @@ OURS = ("recbench-behavior", "recbench-classic", "recbench-collaborative", "recb
 ASKED = {
     "ranking": "data=ecommerce",
     "rating": "board=video-rating",
-    "behavior": "board=video-like",
+    "behavior": "board=ecommerce-sim-purchase",
 }  # where a model's first task is asked
 
 
