@@ -118,10 +118,13 @@ class BehaviorModel(TorchRecommender):
         """Learn from the questions that the board would have asked of the training part; RecbenchError without a board of
         the task behavior, where nothing was asked, or where no field is left."""
         board = context.board
-        if board is None or board.task != "behavior" or len(board.behaviors) < self.least_behaviors:
+        if board is None or board.task != "behavior":
+            given = "none" if board is None else f"board {board.name}, task {board.task}"
+            raise RecbenchError(f"model {type(self).__name__} needs a board of the task behavior; given {given}")
+        if len(board.behaviors) < self.least_behaviors:
             raise RecbenchError(
-                f"model {type(self).__name__} needs a board of the task behavior that asks about at least "
-                f"{self.least_behaviors} behaviour(s); given {'none' if board is None else (board.task, *board.behaviors)}"
+                f"model {type(self).__name__} needs a board that asks about {self.least_behaviors} behaviours or more; "
+                f"board {board.name} asks about {', '.join(board.behaviors)}"
             )
         self.asked, self.fields = training_questions(train, board), fields_of(train, self.params)
         if not len(self.asked.queries):
