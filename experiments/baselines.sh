@@ -25,6 +25,7 @@ tune amazon-beauty-published slim 'model.l1=interval(1,100)'
 
 tune video-rating mean-rating,slope-one,item-knn-rating,biased-mf,svd++,linear-regression
 
+# groceries have no text
 tune video-cold random,popular,item-knn,ease,als,bpr,tfidf,attributes
 tune amazon-beauty-cold random,popular,item-knn,tfidf,attributes
-tune amazon-grocery-cold random,popular,item-knn,attributes  # there is no text
+tune amazon-grocery-cold random,popular,item-knn,attributes
