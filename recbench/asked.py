@@ -20,7 +20,7 @@ from recbench.errors import RecbenchError
 from recbench.features import Asked, FeatureParams, Features, features_of, rate_prior
 from recbench.holdout import Holdout
 from recbench.parts import drawn_by
-from recbench.questions import FOLDS, training_parts
+from recbench.questions import training_parts, training_questions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,13 +141,14 @@ def lessons(train: Dataset, board: Board | None, most: int, seed: int) -> Iterat
     """
     if board is None or board.task != "behavior":
         raise RecbenchError("who learns behaviours needs a board of task behavior, in Context.board; given none")
-    share, asked = most // (FOLDS if board.split == "random_pairs" else 1), 0
-    for part, (known, holdout) in enumerate(training_parts(train, board)):
-        n = len(holdout.queries)
-        asked += n
-        if n > share:
-            place = np.argsort(drawn_by(seed, np.full(n, part), np.arange(n)), kind="stable")
-            holdout = holdout.take(np.sort(place[:share]))
-        yield known.interactions, holdout
+    asked = len(training_questions(train, board).queries)
     if not asked:
         raise RecbenchError(f"board {board.name} asks no question of the training part: there is nothing to learn from")
+    for part, (known, holdout) in enumerate(training_parts(train, board)):
+        n = len(holdout.queries)
+        kept = n if asked <= most else -(-n * most // asked)
+        if kept < n:
+            place = np.argsort(drawn_by(seed, np.full(n, part), np.arange(n)), kind="stable")
+            holdout = holdout.take(np.sort(place[:kept]))
+        if kept:
+            yield known.interactions, holdout

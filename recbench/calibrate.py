@@ -42,6 +42,8 @@ class Decided:
         told: dict[str, Any] = {"calibration": self.kind, "threshold": [round(float(t), 6) for t in self.threshold_B]}
         if self.temperature_B is not None:
             told["temperature"] = [round(float(t), 4) for t in self.temperature_B]
+        if self.knots_BN:
+            told["knots"] = [[[round(float(p), 6) for p in side] for side in knots] for knots in self.knots_BN]
         return told
 
 

@@ -135,7 +135,7 @@ class Board:
             "each_event": ("global_time", "random_users", "given"),
             "window_start": ("global_time", "random_pairs"),
         }
-        drawn = self.negatives != "none"
+        drawn, windows = self.negatives != "none", (self.test_window_days, self.valid_window_days)
         wrong = (
             (not self.behaviors, "behaviors must name what is asked about"),
             (self.target != "all_in_window", f"target must be all_in_window; given {self.target}"),
@@ -153,6 +153,20 @@ class Board:
                 drawn and (self.ask != "window_start" or len(self.behaviors) != 1 or self.n_negatives < 1),
                 "negatives are drawn for ask window_start, one behaviour and n_negatives of at least 1; "
                 f"given {self.ask}, {len(self.behaviors)} and {self.n_negatives}",
+            ),
+            (
+                drawn and bool(self.exposures or self.split == "random_pairs"),
+                "negatives are drawn where no exposure is known and a window opens in time: name no exposures and set split "
+                f"global_time; given {', '.join(self.exposures) or 'none'} and {self.split}",
+            ),
+            (
+                self.ask == "window_start" and self.split == "global_time" and windows[0] != windows[1],
+                "test_window_days and valid_window_days must be equal, or validation answers another question; "
+                f"given {windows[0]:g} and {windows[1]:g}",
+            ),
+            (
+                self.split == "given" and self.horizon_days > 0,
+                f"horizon_days must be 0 with split given, whose parts end anywhere; given {self.horizon_days:g}",
             ),
             (not drawn and self.n_negatives != 0, f"n_negatives={self.n_negatives} needs a rule: negatives uniform"),
         )

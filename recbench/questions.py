@@ -80,7 +80,11 @@ def training_questions(train: Dataset, board: Board) -> Holdout:
     log = train.interactions
     line, candidates, end = _whole(log), np.bincount(log.item, minlength=log.n_items) > 0, int(log.time[-1]) + 1
     if board.ask == "each_event":
-        return _holdout(train, line, _at_exposures(train, line, candidates, board, end)[0], candidates, board)
+        asked = _at_exposures(train, line, candidates, board, end)[0]
+        if board.split == "global_time":  # window after window, as they come apart in `training_parts`
+            order = np.argsort(-_windows_back(asked.time, log, board), kind="stable")
+            asked = Exposed(*(column[order] for column in asked))
+        return _holdout(train, line, asked, candidates, board)
     if board.split == "random_pairs":
         folds = [_fold(train, line, fold, end, candidates, board) for fold in range(FOLDS)]
         return _holdout(train, *_stacked(*zip(*folds, strict=True)), candidates, board)
@@ -90,25 +94,42 @@ def training_questions(train: Dataset, board: Board) -> Holdout:
     for back in range(n_windows, 0, -1):
         opens = end - back * length
         window = (line.time >= opens) & (line.time < opens + length)
-        parts.append(_in_window(train, line, window, opens, candidates, board, -back)[0])
+        asked = candidates
+        if board.candidates == "known":
+            asked = np.bincount(log.item[log.time < opens], minlength=log.n_items) > 0
+        parts.append(_in_window(train, line, window, opens, asked, board, -back)[0])
     return _holdout(train, line, Exposed.of(parts), candidates, board)
 
 
 def training_parts(train: Dataset, board: Board) -> Iterator[tuple[Dataset, Holdout]]:
     """The same questions in parts, each with what may be known beside the histories: what features of items are made of.
 
-    Where pairs are held out by lot nothing is earlier than anything else, and what is known lacks the pairs asked about;
-    everywhere else it is the training part, of which only what is strictly before a moment counts.
+    Where pairs are held out by lot nothing is earlier than anything else, and what is known lacks the pairs asked about. A
+    window of the test is answered with what was learned before it opens: so are training questions, in windows of the
+    same length that end where the training part does, or items would look younger and rarer in the test than they did in
+    training. Where parts are not cut in time it is the training part, of which what is strictly before a moment counts.
     """
-    if board.split != "random_pairs":
-        yield train, training_questions(train, board)
-        return
     log = train.interactions
+    if board.split != "random_pairs":
+        asked = training_questions(train, board)
+        if board.split != "global_time":
+            yield train, asked
+            return
+        back_Q = _windows_back(asked.queries.time, log, board)
+        for back in np.unique(back_Q)[::-1]:
+            opens = int(log.time[-1]) + 1 - (int(back) + 1) * round(board.test_window_days * DAY)
+            yield replace(train, interactions=log.where(log.time < opens)), asked.take(back_Q == back)
+        return
     line, candidates, end = _whole(log), np.bincount(log.item, minlength=log.n_items) > 0, int(log.time[-1]) + 1
     fold_E = _fold_of(log.user * np.int64(log.n_items) + log.item)
     for fold in range(FOLDS):
         moved, asked = _fold(train, line, fold, end, candidates, board)
         yield replace(train, interactions=log.where(fold_E != fold)), _holdout(train, moved, asked, candidates, board)
+
+
+def _windows_back(time_Q: NDArray, log: Interactions, board: Board) -> NDArray:
+    """(Q,) in which window of the test's length each moment lies, 0 being the one that ends where the log does."""
+    return (int(log.time[-1]) - time_Q) // round(board.test_window_days * DAY)
 
 
 def _whole(log: Interactions) -> Line:

@@ -28,12 +28,14 @@ def pictures(answers: Probabilities, what: str) -> dict[str, Picture]:
 
 def binned(p_Q: NDArray, true_Q: NDArray, weight_Q: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """(N,) mean probability, share that came true and standard error of the share, of questions in rising order of
-    probability, the same number in each bin but for one."""
+    probability, the same number in each bin but for one. For the error, questions of a user count as if each were alone,
+    and those of unequal weight as the (sum w)^2 / sum w^2 equal ones that tell as much (Kish 1965)."""
     order = np.argsort(p_Q, kind="stable")
     rows = [some for some in np.array_split(order, BINS) if len(some)]
     mean = np.array([np.average(p_Q[some], weights=weight_Q[some]) for some in rows])
     share = np.array([np.average(true_Q[some], weights=weight_Q[some]) for some in rows])
-    return mean, share, np.sqrt(share * (1 - share) / [len(some) for some in rows])
+    n_equal = np.array([weight_Q[some].sum() ** 2 / np.square(weight_Q[some]).sum() for some in rows])
+    return mean, share, np.sqrt(share * (1 - share) / n_equal)
 
 
 def curves(p_Q: NDArray, true_Q: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:

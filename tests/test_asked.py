@@ -9,6 +9,7 @@ from recbench import registry
 from recbench.asked import question_features
 from recbench.data import Ragged
 from recbench.features import behaviour_features, rate_prior
+from recbench.parts import DAY
 from recbench.plan import Board
 from recbench.questions import training_parts, training_questions
 from recbench.split import split
@@ -39,7 +40,9 @@ def shop():
 def test_features_of_training_questions_are_those_of_the_log(shop):
     train = split(shop, VISITS).train
     prior_B = rate_prior(train.interactions)
-    asked = training_questions(train, VISITS).queries
+    asked = training_questions(
+        train, VISITS
+    ).queries  # all of them asked as if nothing were learned before a window opens
     found = question_features(train, asked, prior_B=prior_B)
     whole = behaviour_features(train, asked.user, asked.item, asked.time, prior_B=prior_B)
     assert found.names == whole.names and len(found.names) > 80
@@ -56,6 +59,24 @@ def test_features_of_a_holdout_read_the_window_of_the_user_and_the_training_part
     of_items = [name.startswith("item_") for name in found.names]
     np.testing.assert_array_equal(found.values[:, of_items], known.values[:, of_items])
     np.testing.assert_array_equal(found.values[:, ~np.array(of_items)], both.values[:, ~np.array(of_items)])
+
+
+def test_training_questions_know_of_items_what_was_there_before_a_window_of_the_tests_length(shop):
+    """As the questions of the test do, whose model has learned what lies before the test opens."""
+    train = split(shop, VISITS).train
+    log, n_asked, opened = train.interactions, 0, []
+    for known, part in training_parts(train, VISITS):
+        time, n_known = part.queries.time, len(known.interactions)
+        opens = int(log.time[-1]) + 1 - 14 * DAY * (1 + (int(log.time[-1]) - int(time[0])) // (14 * DAY))
+        assert opens <= time.min() and time.max() < opens + 14 * DAY
+        assert np.array_equal(known.interactions.time, log.time[log.time < opens])
+        found = question_features(known, part.queries)
+        counts = found.values[:, found.names.index("item_view_count")]
+        met = np.bincount(log.item[(log.time < opens) & (log.behavior == 0)], minlength=log.n_items)
+        assert np.array_equal(counts, met[part.queries.item])
+        n_asked, opened = n_asked + len(time), [*opened, n_known]
+    asked = training_questions(train, VISITS).queries
+    assert n_asked == len(asked) and opened[0] == 0 and len(opened) > 2 and opened == sorted(opened)
 
 
 def test_a_question_knows_its_own_history_alone(shop):

@@ -297,7 +297,8 @@ def test_a_board_of_several_behaviours_from_questions_to_scores():
         "shop",
         "shop",
         ("click", "buy"),
-        split="given",
+        test_window_days=0.35,
+        valid_window_days=0.35,
         ask="each_event",
         exposures=("view",),
         horizon_days=0.001,
@@ -324,7 +325,7 @@ def test_a_board_of_several_behaviours_from_questions_to_scores():
 
 
 def test_the_board_of_one_behaviour_names_it_once_and_keyword_fields_win():
-    fields = {"split": "random_pairs", "negatives": "uniform", "n_negatives": 3}
+    fields = {"test_window_days": 2.0, "valid_window_days": 2.0, "negatives": "uniform", "n_negatives": 3}
     board = behavior("shop", "shop", ("buy",), **fields)
     assert (board.metrics, board.headline, board.task) == (BEHAVIOR_METRICS, "auc", "behavior")
     assert (board.behaviors, board.candidates, board.target) == (("buy",), "all", "all_in_window")

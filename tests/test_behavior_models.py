@@ -21,7 +21,7 @@ from recbench.asked import Known, histories, lessons, question_features
 from recbench.data import Interactions, Queries, Ragged
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
-from recbench.features import behaviour_features, rate_prior
+from recbench.features import Features, behaviour_features, rate_prior
 from recbench.model import Context
 from recbench.plan import Board
 from recbench.questions import training_parts, training_questions
@@ -38,6 +38,15 @@ def fitted(cls, train=PARTS.train, board=WORLD.board, seed=1, chosen=None, **par
     model = cls(cls.Params(**params))
     model.fit(train, Context(seed=seed, board=board, chosen=chosen or {}))
     return model
+
+
+def learned(prior_B=None):
+    """The features of the training questions, window by window as a model meets them."""
+    parts = [
+        question_features(known, part.queries, None, prior_B)
+        for known, part in training_parts(PARTS.train, WORLD.board)
+    ]
+    return Features(np.concatenate([part.values for part in parts]), parts[0].names)
 
 
 # what is learned from
@@ -82,10 +91,10 @@ def test_no_more_is_learned_from_than_was_said():
         return np.concatenate([part.queries.time * 1000 + part.queries.user for _, part in parts])
 
     every = learned(10**6, 1)
-    assert len(learned(100, 1)) == 100 and set(learned(100, 1)) <= set(every)
+    assert 100 <= len(learned(100, 1)) < 110 and set(learned(100, 1)) <= set(every)
     assert np.array_equal(learned(100, 1), learned(100, 1)) and not np.array_equal(learned(100, 1), learned(100, 2))
     by_lot = replace(WORLD.board, ask="window_start", split="random_pairs", horizon_days=0.0)
-    assert len(learned(100, 1, by_lot)) == 100, "a tenth from each of ten parts"
+    assert 100 <= len(learned(100, 1, by_lot)) < 110, "its share from each of ten parts"
 
 
 @pytest.mark.parametrize("cls", CLASSES[:-1])
@@ -159,7 +168,7 @@ def test_logistic_regression_equals_scikit_learn_by_hand(columns):
     model = fitted(LogisticRegression, columns=columns, bits=7, l2=2.0, l2_fields=8.0)
     asked, test = training_questions(PARTS.train, WORLD.board), PARTS.test.queries.take(slice(0, 60))
     prior_B = rate_prior(PARTS.train.interactions)
-    raw = question_features(PARTS.train, asked.queries, None, prior_B)
+    raw = learned(prior_B)
     rules = Standard.fit(raw)
     x, x_test = rules(raw).values, rules(question_features(PARTS.train, test, None, prior_B)).values
     if columns == "crosses":
@@ -197,7 +206,7 @@ def test_fields_by_hand():
 def test_collisions_are_counted():
     asked = [part.queries for _, part in lessons(PARTS.train, WORLD.board, 10**6, 1)]
     known = Known.of(PARTS.train)
-    keys = np.unique(np.concatenate([key for _, key in Fields(known, "crosses", 64).keys(asked[0])]))
+    keys = np.unique(np.concatenate([key for part in asked for _, key in Fields(known, "crosses", 64).keys(part)]))
     column = (keys % np.uint64(64)).tolist()
     in_column = Counter(column)
     by_hand = np.mean([in_column[c] > 1 for c in column])
@@ -253,7 +262,7 @@ def test_gbdt_equals_lightgbm_by_hand():
     model = fitted(GBDT, **params, feature_share=0.5)
     asked, test = training_questions(PARTS.train, WORLD.board), PARTS.test.queries
     prior_B = rate_prior(PARTS.train.interactions)
-    x, x_test = (question_features(PARTS.train, q, None, prior_B).values for q in (asked.queries, test))
+    x, x_test = learned(prior_B).values, question_features(PARTS.train, test, None, prior_B).values
     time = asked.queries.time
     late = time >= np.sort(time)[-round(0.2 * len(time))]
     settings = {
@@ -296,13 +305,14 @@ def test_linear_regression_answers_behaviours_as_ridge_on_its_columns():
 
     model = fitted(LinearRegression, l2=7.0, l2_items=7.0)
     asked, test = training_questions(PARTS.train, WORLD.board), PARTS.test.queries
-    item = asked.queries.item.astype(int)
 
-    def matrix(queries, item):
-        columns = model.rules(model.design.of_queries(queries, item)).values
+    def matrix(queries, item, known=None):
+        columns = model.rules(model.design.of_queries(queries, item, known)).values
         return np.column_stack([columns, np.eye(24)[item], np.eye(2)[item % 2]])
 
-    solved = Ridge(alpha=7.0, solver="cholesky").fit(matrix(asked.queries, item), asked.outcomes.astype(float))
+    parts = [(part.queries, known.interactions) for known, part in training_parts(PARTS.train, WORLD.board)]
+    x = np.concatenate([matrix(queries, queries.item.astype(int), known) for queries, known in parts])
+    solved = Ridge(alpha=7.0, solver="cholesky").fit(x, asked.outcomes.astype(float))
     expected = np.clip(solved.predict(matrix(test, test.item)), 0, 1)
     np.testing.assert_allclose(model.predict(test), expected, atol=2e-4)
     assert expected.min() == 0, "something was clipped"

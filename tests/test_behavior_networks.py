@@ -279,7 +279,9 @@ def test_several_behaviours(cls, tmp_path):
 
 
 def test_esmm_needs_two_behaviours():
-    with pytest.raises(RecbenchError, match="ESMM needs a board that asks about 2 behaviours or more; board .* asks about "):
+    with pytest.raises(
+        RecbenchError, match=r"ESMM needs a board that asks about 2 behaviours or more; board .* asks about "
+    ):
         fit(ESMM)
 
 

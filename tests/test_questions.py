@@ -238,6 +238,7 @@ WRONG = [
         "negatives are drawn for ask window_start, one behaviour and n_negatives of at least 1; given each_event, 2 and 0",
     ),
     ({"n_negatives": 3}, "n_negatives=3 needs a rule: negatives uniform"),
+    ({"split": "given"}, "horizon_days must be 0 with split given, whose parts end anywhere; given 1"),
 ]
 
 
@@ -246,6 +247,29 @@ def test_a_board_that_contradicts_itself_is_refused(changes, why):
     with pytest.raises(RecbenchError) as error:
         replace(FEED, **changes)
     assert str(error.value) == f"board feed: task behavior: {why}"
+
+
+def test_drawn_pairs_and_windows_of_two_lengths_are_refused_where_they_would_tell_or_mislead():
+    why = "negatives are drawn where no exposure is known and a window opens in time: name no exposures and set split global_time"
+    with pytest.raises(RecbenchError, match=f"{why}; given view and global_time"):
+        replace(DRAWN, exposures=("view",))
+    with pytest.raises(RecbenchError, match=f"{why}; given none and random_pairs"):
+        replace(DRAWN, split="random_pairs")
+    with pytest.raises(RecbenchError, match=r"test_window_days and valid_window_days must be equal, .*; given 3 and 2"):
+        replace(SHOP, valid_window_days=2.0)
+
+
+def test_training_asks_of_no_item_that_came_after_the_window_opened():
+    """Item 49 is first bought while the second of four windows runs, and asked about from the third on."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    time, item = rng.integers(20 * DAY, size=n), rng.integers(49, size=n)
+    item[(time > 11 * DAY) & (item < 5)] = 49
+    events = list(zip(rng.integers(60, size=n), item, time, [2] * n, strict=True))
+    board = replace(DRAWN, test_window_days=2.0, valid_window_days=2.0, candidates="known")
+    train = split(dataset(events, "seconds", 60, 50), board).train
+    asked, first = training_questions(train, board).queries, int(time[item == 49].min())
+    assert (asked.item == 49).any() and asked.time[asked.item == 49].min() > first
 
 
 def test_what_a_board_of_another_task_cannot_say_is_refused():

@@ -50,7 +50,7 @@ class LogisticRegression(Judge):
     """Logistic regression on features and hashed fields, one for each behaviour, by scikit-learn's L-BFGS.
 
     Columns: `recbench.features` at the moment (docs/features.md), standardised, then hashed fields and crosses (see
-    `fields.py`), as for clicks in McMahan et al., KDD 2013 (doi 10.1145/2487575.2488200). Weights least in summed log loss
+    `hashed.py`), as for clicks in McMahan et al., KDD 2013 (doi 10.1145/2487575.2488200). Weights least in summed log loss
     plus l2 / 2 w^2; L2 keeps the weight of what training never met at 0. Float32 and sparse: memory is about 8 bytes for each
     feature and field of a question learned from, so `questions` bounds it. `chosen` tells the share of hashed values that
     share a column with another one.

@@ -49,7 +49,8 @@ class GBDT(Judge):
 
     Features as docs/features.md has them, NaN where nothing is known; no user and no item is named. Trees are added until
     the log loss of the questions set aside has been no better for `patience` trees, and the best are kept; set aside are the
-    last in time, whole moments, or a share drawn where that would be over half. A refit grows as many trees as the selection
+    last in time, whole moments, or a share drawn where that would be over half. A behaviour whose outcomes are alike in
+    either part keeps its base rate, for no tree could be found better or worse. A refit grows as many trees as the selection
     chose, on all questions. Needs LightGBM, which the extra `gbdt` brings: pip install recbench-behavior[gbdt].
     """
 
@@ -68,7 +69,9 @@ class GBDT(Judge):
         data = lightgbm.Dataset(values[~aside_N], np.zeros(np.sum(~aside_N)), params=settings, free_raw_data=False)
         late = lightgbm.Dataset(values[aside_N], np.zeros(np.sum(aside_N)), reference=data, free_raw_data=False)
         self.boosters, best = {}, np.zeros(len(self.base_B), int)
-        for b in np.flatnonzero(~decided(lesson.outcomes_NB[~aside_N])):
+        grows_B = ~decided(lesson.outcomes_NB[~aside_N])
+        grows_B &= np.array(told) > 0 if told else ~decided(lesson.outcomes_NB[aside_N])
+        for b in np.flatnonzero(grows_B):
             data.set_label(lesson.outcomes_NB[~aside_N, b])
             if told:
                 grown = lightgbm.train(settings, data, told[b])

@@ -1,7 +1,8 @@
 """What is known of a user, an item and the two together at a moment, as the columns of a regression.
 
 The columns do not know what is to be predicted from them. Of users only their histories are read, of items the training
-events of everybody, and of both what lies strictly before the moment.
+events of everybody, and of both what lies strictly before the moment; the items' levels alone, from which residuals are
+taken, are those of the whole training part.
 
 Letters: E events, N questions, D columns, I items, G categories.
 """
