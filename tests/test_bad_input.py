@@ -323,8 +323,12 @@ def window_board(**changes) -> str:
     ({"filters": {"min_user_events": 1000}}, ("empty", "loosen the filters")),
     ({"behaviors": ["view"]}, ("view", "purchase")),
     ({"task": "rating"}, ("model=popular", "rating", "these can: autorec, biased-mf, item-knn-rating, linear")),
-    ({"task": "behavior"}, ("model=popular", "behavior", "these can: none")),
-], ids=["window without events", "nothing new", "data too short", "filters", "behaviour", "rating", "behaviour task"])  # fmt: skip
+    (
+        {"task": "behavior", "behaviors": ["purchase"], "exposures": ["purchase"], "ask": "each_event"},
+        ("model=popular", "behavior", "these can: bst, dcn-v2, deepfm"),
+    ),
+    ({"task": "behavior"}, ("task behavior: behaviors must name what is asked about",)),
+], ids=["window without events", "nothing new", "data too short", "filters", "behaviour", "rating", "behaviour task", "no behaviour"])  # fmt: skip
 def test_a_board_that_the_data_or_the_model_cannot_answer_is_one_line(quickly, journey, tmp_path, changes, fragments):
     (tmp_path / "mine.yaml").write_text(window_board(**changes))
     words = ("model=popular", "board=mine.yaml", "data=acme-journey", "data.root=journey")
@@ -338,6 +342,6 @@ def test_an_error_spares_the_runs_before(quickly, tmp_path):
     folder = write_beauty(tmp_path / "broken")
     (folder / "Beauty.txt.gz").write_bytes(b"no gzip at all")
     refused(quickly(*BEAUTY, "submit=true", env={"RECBENCH_DATA_DIR": str(tmp_path / "broken")}), "cannot be read")
-    (tmp_path / "mine.yaml").write_text(board_file(task="behavior"))
-    refused(quickly("model=popular", "board=mine.yaml", "submit=true"), "these can: none")
+    (tmp_path / "mine.yaml").write_text(board_file(task="rating", target="all_in_window"))
+    refused(quickly("model=popular", "board=mine.yaml", "submit=true"), "these can: autorec")
     assert {path: path.read_bytes() for path in before} == before
