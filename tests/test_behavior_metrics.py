@@ -246,17 +246,28 @@ def test_a_sample_without_a_value_is_left_out(name):
     assert without(nothing_true) == without(np.ones(4)) == value(f"{name}@click", answers)
 
 
-def test_intervals_of_many_questions_are_quick():
+def test_a_resample_costs_less_than_the_metric_computed_anew():
+    """What takes a sort is done once: half of what scikit-learn, which sorts each time, takes on the same machine now."""
     rng = np.random.default_rng(0)
     true_Q = rng.random(50_000) < 0.2
     answers = answers_of(rng.random(50_000), true_Q, rng.integers(0, 5_000, 50_000), np.where(true_Q, 1, 0.3))
-    for name in ("auc", "pr-auc", "gauc", "f1"):
-        value_of, spent = metric(name, "behavior").sampler(answers, None), []
+
+    def least(call):
+        spent = []
         for _ in range(3):
             began = time.process_time()
-            resampled_interval(value_of, answers.user_Q, n_resamples=50)
+            call()
             spent.append(time.process_time() - began)
-        assert min(spent) < 0.2, (name, spent)
+        return min(spent)
+
+    def anew():
+        for _ in range(10):
+            sk.average_precision_score(answers.true_QB[:, 0], answers.predicted_QB[:, 0])
+
+    for name in ("auc", "pr-auc", "gauc", "f1"):
+        value_of = metric(name, "behavior").sampler(answers, None)
+        spent = least(lambda value_of=value_of: resampled_interval(value_of, answers.user_Q, n_resamples=10))
+        assert spent < 0.5 * least(anew), name
 
 
 class Usual(Recommender):
