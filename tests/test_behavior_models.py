@@ -282,6 +282,18 @@ def test_gbdt_equals_lightgbm_by_hand():
     assert [booster.num_trees() for booster in again.boosters.values()] == [3, 7] == again.chosen["trees"]
 
 
+def test_trees_that_nothing_could_judge_are_not_grown():
+    """A behaviour without trees in the selection has none in the refit; nor has one that the questions set aside never show."""
+    again = fitted(GBDT, **GBDT.small, chosen={"trees": [3, 0]})
+    assert list(again.boosters) == [0] and again.chosen == {"trees": [3, 0]}
+    log, late = PARTS.train.interactions, np.sort(training_questions(PARTS.train, WORLD.board).queries.time)
+    kept = (log.behavior < 2) | (log.time < late[len(late) // 2])  # no purchase in the later half
+    model = fitted(GBDT, replace(PARTS.train, interactions=log.where(kept)), **GBDT.small)
+    assert list(model.boosters) == [0] and model.chosen["trees"][1] == 0
+    p_QB = model.predict(PARTS.test.queries)
+    assert np.ptp(p_QB[:, 1]) == 0 < p_QB[0, 1] and np.ptp(p_QB[:, 0]) > 0.1
+
+
 def test_the_last_questions_are_set_aside():
     assert set_aside(np.array([5, 1, 4, 2, 3, 3, 3, 0, 0, 0]), 0.2, 1).tolist() == [1, 0, 1, *[0] * 7]
     whole = set_aside(np.array([5, 1, 4, 2, 5, 3, 3, 0, 0, 0]), 0.1, 1)

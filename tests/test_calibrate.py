@@ -66,6 +66,7 @@ def test_isotonic_by_hand():
     decided = decide(answers([[0.1], [0.2], [0.3], [0.4]], [[0], [1], [0], [1]]), "isotonic")
     asked = answers([[0.0], [0.1], [0.15], [0.2], [0.25], [0.3], [0.35], [0.9]], np.zeros((8, 1)))
     np.testing.assert_allclose(decided(asked).predicted_QB[:, 0], [0, 0, 0.25, 0.5, 0.5, 0.5, 0.75, 1])
+    assert decided.told()["knots"] == [[[0.1, 0.2, 0.3, 0.4], [0.0, 0.5, 0.5, 1.0]]]  # all that a replay needs
 
 
 def test_the_threshold_has_the_best_f1_of_all_predictions(drawn):
