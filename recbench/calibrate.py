@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from recbench.metric import Probabilities
 
-KINDS = ("none", "temperature", "isotonic")
 SURE = 1e-7  # probabilities are kept this far from 0 and 1 before their logit is taken
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
 

@@ -59,7 +59,7 @@ def rows(entries: list[Entry]) -> list[Row]:
             run = run_of.get(key[0])
             return row_of(run) if run is not None and run.seed == entry.seed else key[0]
 
-        params = {p: re.sub(KEY, stands, v) if isinstance(v, str) else v for p, v in entry.params.items()}
+        params = {p: re.sub(KEY, stands, v) if isinstance(v, str) else v for p, v in _decisive(entry).items()}
         return digest([entry.model, entry.distribution, entry.version, params])
 
     groups: dict[str, list[Entry]] = {}
@@ -76,15 +76,22 @@ def labels(ordered: list[Row]) -> list[str]:
     """
     out = []
     for row in ordered:
-        params = row.entries[0].params
+        params = _decisive(row.entries[0])
         alike = [r.entries[0] for r in ordered if r.model == row.model]
-        differ = [name for name in params if any(e.params.get(name) != params[name] for e in alike)]
+        known = [_decisive(entry) for entry in alike]
+        differ = [name for name in params if any(other.get(name) != params[name] for other in known)]
         searched = {name for e in alike for trial in e.tuning for name in trial["params"]}
         told = [name for name in differ if name not in searched]
-        if sum(all(e.params.get(name) == params[name] for name in told) for e in alike) > 1:
+        if sum(all(other.get(name) == params[name] for name in told) for other in known) > 1:
             told = differ
         out.append(" ".join([row.model, *(f"{name}={params[name]}" for name in told)]))
     return out
+
+
+def _decisive(entry: Entry) -> dict[str, Any]:
+    """What tells a model's rows apart: its parameters, and how its probabilities were bent where they were."""
+    bent = entry.chosen.get("calibration", "none")
+    return entry.params | ({} if bent == "none" else {"calibration": bent})
 
 
 def ranks(ordered: list[Row]) -> list[str]:

@@ -30,7 +30,8 @@ def scores(entry: Entry) -> None:
     ]
     table(rows, f"{entry.model} on {entry.board}: {entry.n_queries} queries, seed {entry.seed}")
     for name, value in entry.chosen.items():
-        print(f"Chosen on validation: {name} {value}")
+        told = str(value)
+        print(f"Chosen on validation: {name} {told if len(told) <= 100 else f'{told[:97]}...'}")
 
 
 def table(rows: list[dict[str, Any]], title: str = "", columns: list[str] | None = None) -> None:

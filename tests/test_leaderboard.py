@@ -70,6 +70,18 @@ def test_what_names_blends_is_a_row_where_they_are_and_runs_of_two_versions_are_
     assert [len(row.entries) for row in leaderboard.rows(runs)] == sizes
 
 
+def test_runs_whose_probabilities_were_bent_otherwise_are_another_row():
+    kinds = {"none": 0.1, "isotonic": 0.2, "temperature": 0.3}
+    runs = [
+        entry("prior", v, seed=s, key=f"{s}{k[0]}" * 6, chosen={"calibration": k})
+        for k, v in kinds.items()
+        for s in (1, 2)
+    ]
+    found = leaderboard.rows(runs)
+    assert [len(row.entries) for row in found] == [2, 2, 2]
+    assert leaderboard.labels(found) == ["prior calibration=temperature", "prior calibration=isotonic", "prior"]
+
+
 def test_rows_of_one_model_are_told_apart_by_what_no_sweep_searched():
     def labels(*entries):
         return leaderboard.labels(leaderboard.rows(list(entries)))
