@@ -105,10 +105,10 @@ class BehaviorModel(TorchRecommender):
     least_behaviors: ClassVar[int] = 1
     records = {"known": Known, "rules": Standard}  # where statistics are inputs: what they are made of
     known: Known | None = None
-    fields: Fields | None = None  # these four while fitting
+    rules: Standard | None = None
+    fields: Fields | None = None  # these three while fitting
     asked: Holdout | None = None
     statistics_QK: NDArray | None = None
-    rules: Standard | None = None
 
     def network_class(self) -> type[BehaviorNetwork]:
         """The class of the network, imported when it is needed."""
