@@ -155,7 +155,7 @@ def test_what_a_rating_board_cannot_ask_is_refused():
 def test_lower_is_better_on_the_leaderboard():
     def entry(model, value):
         scores = {"rmse": {"value": value, "low": value - 0.01, "high": value + 0.01, "better": "lower"}}
-        values = {"model": model, "headline": "rmse", "scores": scores, "seed": 1, "params": {}}
+        values = {"model": model, "headline": "rmse", "scores": scores, "seed": 1, "params": {}, "chosen": {}}
         return Entry(**{f.name: "" for f in fields(Entry)} | values)
 
     ordered = rows([entry("a", 0.95), entry("b", 0.90), entry("c", 0.905)])
