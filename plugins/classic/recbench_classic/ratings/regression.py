@@ -20,6 +20,7 @@ from recbench.params import Params, param
 from recbench.standard import Standard
 from recbench_classic.ratings.design import Design
 from recbench_classic.ratings.rated import Rated, Rater, item_levels
+from recbench_classic.ratings.ridge import ridge_regression
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -55,7 +56,7 @@ class LinearRegression(Rater):
 
     Columns: `recbench.features` at the moment (docs/features.md), standardised; what the history's values lie above their
     items' levels, all and those of the asked item's categories; one for each item; one for each category. Weights least
-    in squared error plus l2 w^2 (Hoerl and Kennard, Technometrics 1970), by scikit-learn's Ridge. A question's users are
+    in squared error plus l2 w^2 (Hoerl and Kennard, Technometrics 1970). A question's users are
     read from its history alone, items from all training events before its moment. With `rows=others` a training event is
     asked like a question of a board that draws pairs by lot: after the user's other events, a fold held out. Searches and
     texts are not read.
@@ -72,9 +73,6 @@ class LinearRegression(Rater):
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Ask every training event, or the training part's questions; standardise, and solve."""
-        from scipy.sparse import csr_matrix, hstack
-        from sklearn.linear_model import Ridge
-
         p, rated = self.params, Rated.of_log(train.interactions)
         mean = self.learned(rated)
         self.known = Known.of(train, searches=False)
@@ -83,11 +81,9 @@ class LinearRegression(Rater):
         self.rules = Standard.fit(raw)
         values_ND = self.rules(raw).values.astype(float)
         block_IG = self.design.item_block() * np.sqrt(p.l2 / p.l2_items)  # larger columns: a smaller penalty
-        x_ND = hstack([csr_matrix(values_ND), block_IG[item_N]], format="csr")
-        solved = Ridge(alpha=p.l2, solver="sparse_cg", tol=1e-6).fit(x_ND, y_NT.astype(float))
-        n, coef_DT = values_ND.shape[1], np.atleast_2d(solved.coef_).T
-        self.weight_DT, self.intercept_T = coef_DT[:n], np.atleast_1d(solved.intercept_)
-        self.item_IT = block_IG @ coef_DT[n:]
+        coef_DT, self.intercept_T = ridge_regression(values_ND, block_IG[item_N], y_NT.astype(float), p.l2)
+        n = values_ND.shape[1]
+        self.weight_DT, self.item_IT = coef_DT[:n], block_IG @ coef_DT[n:]
 
     def rows(self, train: Dataset, context: Context) -> tuple[Features, NDArray, NDArray]:
         """(N, D) columns, (N,) items and (N, T) targets of what is learned from."""
