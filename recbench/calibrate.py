@@ -42,7 +42,7 @@ class Decided:
         if self.temperature_B is not None:
             told["temperature"] = [round(float(t), 4) for t in self.temperature_B]
         if self.knots_BN:
-            told["knots"] = [[[round(float(p), 6) for p in side] for side in knots] for knots in self.knots_BN]
+            told["knots"] = [[[float(f"{p:.6g}") for p in side] for side in knots] for knots in self.knots_BN]
         return told
 
 
@@ -95,12 +95,14 @@ def _temperature(logit_Q: NDArray, true_Q: NDArray) -> float:
 
 
 def _isotonic(p_Q: NDArray, true_Q: NDArray) -> NDArray:
-    """(2, N) the first and the last prediction of each step, and its height."""
+    """(2, N) the first and the last prediction of each step, and its height, kept half a question away from 0 and 1: so many
+    questions tell no more, and one that comes out otherwise would cost without bound."""
     from scipy.optimize import isotonic_regression
 
     place_N, at_Q, count_N = np.unique(p_Q, return_inverse=True, return_counts=True)
     share_N = np.bincount(at_Q, true_Q) / count_N
-    height_N = isotonic_regression(share_N, weights=count_N).x
+    half = 0.5 / len(p_Q)
+    height_N = isotonic_regression(share_N, weights=count_N).x.clip(half, 1 - half)
     ends = np.ones(len(place_N), bool)
     ends[1:-1] = (height_N[1:-1] != height_N[:-2]) | (height_N[1:-1] != height_N[2:])
     return np.stack([place_N[ends], height_N[ends]])

@@ -55,18 +55,20 @@ def test_isotonic_is_that_of_scikit_learn(drawn):
     rng = np.random.default_rng(1)
     asked = answers(rng.random((500, 2)), np.zeros((500, 2)))
     for b in range(2):
-        theirs = IsotonicRegression(out_of_bounds="clip").fit(drawn.predicted_QB[:, b], drawn.true_QB[:, b])
+        half = 0.5 / len(drawn.true_QB)
+        theirs = IsotonicRegression(y_min=half, y_max=1 - half, out_of_bounds="clip")
+        theirs.fit(drawn.predicted_QB[:, b], drawn.true_QB[:, b])
         np.testing.assert_allclose(
             decided(asked).predicted_QB[:, b], theirs.predict(asked.predicted_QB[:, b]), atol=1e-9
         )
 
 
 def test_isotonic_by_hand():
-    """.2 and .3 are out of order, 0 of 1 after 1 of 1: pooled to a half."""
+    """.2 and .3 are out of order, 0 of 1 after 1 of 1: pooled to a half; four questions allow no less than half of one."""
     decided = decide(answers([[0.1], [0.2], [0.3], [0.4]], [[0], [1], [0], [1]]), "isotonic")
     asked = answers([[0.0], [0.1], [0.15], [0.2], [0.25], [0.3], [0.35], [0.9]], np.zeros((8, 1)))
-    np.testing.assert_allclose(decided(asked).predicted_QB[:, 0], [0, 0, 0.25, 0.5, 0.5, 0.5, 0.75, 1])
-    assert decided.told()["knots"] == [[[0.1, 0.2, 0.3, 0.4], [0.0, 0.5, 0.5, 1.0]]]  # all that a replay needs
+    np.testing.assert_allclose(decided(asked).predicted_QB[:, 0], [0.125, 0.125, 0.3125, 0.5, 0.5, 0.5, 0.6875, 0.875])
+    assert decided.told()["knots"] == [[[0.1, 0.2, 0.3, 0.4], [0.125, 0.5, 0.5, 0.875]]]  # all that a replay needs
 
 
 def test_the_threshold_has_the_best_f1_of_all_predictions(drawn):

@@ -1,6 +1,7 @@
 """Logistic regression on features, and on hashed fields and crosses.
 
-Letters: N questions learned from, Q questions, K standardised features, W hashed columns, B behaviours.
+Letters: N questions learned from, Q questions, K standardised features, W hashed columns, D both, M of them that are met,
+B behaviours.
 """
 
 from __future__ import annotations
@@ -68,17 +69,18 @@ class LogisticRegression(Judge):
         x_ND, fields = self.matrix(lesson), self.fields
         n_features, (_, n_columns) = len(self.rules.names), x_ND.shape
         coef_DB, self.intercept_B = np.zeros((n_columns, len(self.base_B))), np.log(self.base_B / (1 - self.base_B))
-        steps = 0
+        met_D = np.flatnonzero(np.bincount(x_ND.indices, minlength=n_columns))  # all other weights are 0
+        x_NM, steps = x_ND[:, met_D], 0
         for b in np.flatnonzero(~decided(lesson.outcomes_NB)):
-            coef_DB[:, b], self.intercept_B[b], taken = self.solved(x_ND, lesson.outcomes_NB[:, b], context.threads)
+            coef_DB[met_D, b], self.intercept_B[b], taken = self.solved(x_NM, lesson.outcomes_NB[:, b], context.threads)
             steps = max(steps, taken)
         self.feature_KB, self.field_WB = coef_DB[:n_features], coef_DB[n_features:] * self.field_scale
         self.n_parameters, self.chosen_epochs = coef_DB.size + self.intercept_B.size, steps
         self.stopped_by = "iterations" if steps >= p.iterations else "convergence"
         self.chosen = {"field_collisions": round(fields.collisions(lesson.queries), 4)}
 
-    def solved(self, x_ND: csr_matrix, true_N: NDArray, threads: int) -> tuple[NDArray, float, int]:
-        """(D,) weights, intercept, and steps taken."""
+    def solved(self, x_NM: csr_matrix, true_N: NDArray, threads: int) -> tuple[NDArray, float, int]:
+        """(M,) weights, intercept, and steps taken."""
         from sklearn import linear_model
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
@@ -86,7 +88,7 @@ class LogisticRegression(Judge):
         p = self.params
         with threadpool_limits(threads), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # `stopped_by` says so
-            found = linear_model.LogisticRegression(C=1 / p.l2, max_iter=p.iterations).fit(x_ND, true_N)
+            found = linear_model.LogisticRegression(C=1 / p.l2, max_iter=p.iterations).fit(x_NM, true_N)
         return found.coef_[0], found.intercept_[0], int(found.n_iter_[0])
 
     @property
