@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recbench_behavior.logistic import LogisticRegression
 from scipy import stats
+from scipy.sparse import csr_matrix
 
 from recbench import registry
 from recbench.data import Queries, Ragged
@@ -252,6 +254,27 @@ def test_behaviours_are_drawn_from_their_probabilities(sim):
         )
         assert expected.min() > 20
         assert stats.chi2.sf(np.sum((seen - expected) ** 2 / spread), 10) > RARE
+
+
+@pytest.mark.parametrize("sim", SIMS)
+def test_logistic_regression_finds_the_planted_coefficients(sim):
+    """Constant and weights of affinity, price and familiarity of each behaviour, among visits where its parent happened:
+    most lie within their 95% intervals, and those of a behaviour together no further off than by chance."""
+    user, item, time, familiar, outcome, _ = visits_and_outcomes(sim, n_users=3000)
+    truth = world(sim, n_users=3000).truth
+    x = np.column_stack([np.ones(len(user)), *truth.circumstances(user, item, time), familiar])
+    model, z = LogisticRegression(LogisticRegression.Params(l2=1e-3, iterations=1000)), []
+    for b in range(1, len(truth.recipe.behaviors)):
+        rows = outcome[:, truth.recipe.parents[b]] > 0
+        coef, intercept, _ = model.solved(csr_matrix(x[rows, 1:]), outcome[rows, b], 1)
+        found = np.r_[intercept, coef]
+        p = 1 / (1 + np.exp(-x[rows] @ found))
+        covariance = np.linalg.inv(x[rows].T @ (x[rows] * (p * (1 - p))[:, None]))
+        off = found - truth.recipe.chances[b]
+        assert np.sqrt(np.diag(covariance)).max() < 0.25, "too few visits to find anything"
+        assert stats.chi2.sf(off @ np.linalg.solve(covariance, off), 4) > RARE
+        z += (off / np.sqrt(np.diag(covariance))).tolist()
+    assert np.mean(np.abs(z) < stats.norm.ppf(0.975)) >= 0.75, np.round(z, 2)
 
 
 @pytest.mark.parametrize("name", ["ecommerce-sim-purchase", "social-sim-engagement"])
