@@ -1,6 +1,7 @@
 """Simulated worlds: the log agrees with the stated probabilities, nobody beats the oracle, nothing depends on chunks."""
 
 import hashlib
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from recbench.simulate import World, WorldParams
 from recbench.simulate.oracle import remembered, searched
 from recbench.simulate.truth import DAY, START, drawn
 from recbench.simulate.walk import log_of_users
+from recbench.simulate.words import category_searched
 from recbench.split import split
 
 SIMS = ("ecommerce-sim", "social-sim", "video-sim")
@@ -95,6 +97,7 @@ def test_another_process_generates_the_same():
 from hashlib import sha256
 from recbench_video.simulated import VideoSim
 from recbench.simulate.walk import log_of_users
+from recbench.simulate.words import category_searched
 world = VideoSim(VideoSim.Params(**{SMALL})).world()
 log = log_of_users(world.truth, 0, 400)
 print(world.checksum, sha256(log.item.tobytes() + log.time.tobytes() + log.value.tobytes()).hexdigest())
@@ -294,6 +297,97 @@ def test_the_oracle_says_how_likely_a_behaviour_is(name):
             assert abs(true_Q[some].sum() - p_Q[some].sum()) < -stats.norm.ppf(RARE / 2) * error
         thirds = [true_Q[some].mean() for some in np.array_split(order, 3)]
         assert thirds[0] < 0.6 * thirds[2]
+
+
+def knows(truth, queries, q, budgets):
+    """The chances that a scholar gives for question q: every pair of favourites and budget, visit after visit."""
+    recipe, share = truth.recipe, 0.0
+    history = [
+        (int(item), int(time), int(behavior))
+        for item, time, behavior in zip(
+            *(rows.take([q]).flat()[1] for rows in (queries.items, queries.times, queries.behaviors)), strict=True
+        )
+    ]
+    visits = [
+        [item, time, {b for i, t, b in history if b and i == item and t > time}] for item, time, b in history if not b
+    ]
+    for at, (item, time, did) in enumerate(visits):  # what follows a later visit to the same item is not this one's
+        later = [t for i, t, _ in visits[at + 1 :]][:1] or [np.inf]
+        visits[at][2] = {b for i, t, b in history if b and i == item and time < t < later[0]}
+    visits.append([int(queries.item[q]), int(queries.time[q]), None])
+    asked = [] if queries.searches is None else queries.searches.take([q]).flat()[1].tolist()
+    popular, favourite, _, follower, again = recipe.weights
+    answer = np.zeros(len(recipe.behaviors))
+    for first, second, budget in itertools.product(range(truth.n_categories), range(truth.n_categories), budgets):
+        p, recent, before = 1.0, [], -1
+        for item, time, did in visits:
+            period, category = truth.period(np.array([time])), truth.category[item]
+            moved = truth.moved(period)[0]
+
+            def taste(c, moved=moved, first=first, second=second):
+                return (first == c) * (1 - moved) + (second == c) * moved
+
+            within = truth.popularity[period[0], item] / truth.mass[period[0], category]
+            words = [e for e in asked if before < queries.context.time[e] <= time]
+            if words:
+                sought = category_searched(truth, queries.context.text[[words[-1]]])[0]
+                p *= taste(sought) * (within if sought == category else 0) + 1e-12
+            elif recent:
+                chance = popular * truth.popularity[period[0], item] + favourite * taste(category) * within
+                chance += follower * np.mean([row[recent[0]] == item for row in truth.followers])
+                p *= chance + again * np.mean([other == item for other in recent])
+            else:
+                chance = (popular + follower + again) * truth.popularity[period[0], item]
+                p *= chance + favourite * taste(category) * within
+            over, familiar = max(0.0, truth.level[item] - budget), float(item in recent)
+            told = [truth.logistic(b, taste(category), over, familiar) for b in range(len(recipe.behaviors))]
+            if did is None:
+                joint = np.array([float(x) for x in truth.joint(*map(np.asarray, (taste(category), over, familiar)))])
+                answer, share = answer + p * joint, share + p
+                continue
+            for b in range(1, len(told)):
+                if recipe.parents[b] == 0 or recipe.parents[b] in did:
+                    p *= told[b] if b in did else 1 - told[b]
+            recent, before = [item, *recent[:4]], time
+    return answer / share
+
+
+@pytest.mark.parametrize("name", ["ecommerce-sim-purchase", "social-sim-engagement"])
+def test_the_scholar_is_bayes_rule(name):
+    sim, size = name.rsplit("-", 1)[0], {"n_users": 40, "n_items": 12, "n_categories": 3}
+    asked = next(b for b in registry.find("data", sim).load().boards if b.name == name)
+    queries, truth = split(dataset(sim, **size), asked).test.queries, world(sim, **size).truth
+    scholar = world(sim, **size).scholar(n_budgets=3)
+    scholar.fit(None, Context(board=asked))
+    assert len(queries) > 60 and (queries.items.lengths == 0).any() and queries.items.lengths.max() > 20
+    rows = np.arange(0, len(queries), 7)
+    by_hand = np.array([knows(truth, queries, q, (-2 / 3, 0, 2 / 3)) for q in rows])
+    columns = [truth.recipe.behaviors.index(b) for b in asked.behaviors]
+    np.testing.assert_allclose(scholar.predict(queries)[rows], by_hand[:, columns], rtol=1e-6)
+    assert scholar.predict(queries.take(slice(0, 0))).shape == (0, len(columns))
+
+
+@pytest.mark.parametrize("name", ["ecommerce-sim-purchase", "social-sim-engagement"])
+def test_the_scholar_lies_between_the_rates_and_the_oracle(name):
+    """Its answers come true as often as they say, and nobody who knows less has a lower log loss in the mean."""
+    sim = name.rsplit("-", 1)[0]
+    asked = next(b for b in registry.find("data", sim).load().boards if b.name == name)
+    parts, loss = split(dataset(sim, n_users=1500), asked), {}
+    for who in ("oracle", "scholar"):
+        model = getattr(world(sim, n_users=1500), who)()
+        model.fit(parts.train, Context(board=asked))
+        answers = judge(model, parts.test)
+        p, y = answers.predicted_QB, answers.true_QB
+        loss[who] = -(y * np.log(p) + (1 - y) * np.log(1 - p))
+        for b in range(p.shape[1]):
+            for some in np.array_split(np.argsort(p[:, b]), 3):
+                error = np.sqrt(np.sum(p[some, b] * (1 - p[some, b])))
+                assert abs(y[some, b].sum() - p[some, b].sum()) < -stats.norm.ppf(RARE / 2) * error
+    rates = y.mean(0)
+    loss["rates"] = -(y * np.log(rates) + (1 - y) * np.log(1 - rates))
+    for better, worse in (("oracle", "scholar"), ("scholar", "rates")):
+        gain = (loss[worse] - loss[better]).mean(1)
+        assert gain.mean() > 4 * gain.std() / np.sqrt(len(gain))
 
 
 def test_equal_chances_give_a_binomial():

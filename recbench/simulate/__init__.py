@@ -1,7 +1,8 @@
 """Simulated worlds: seeded logs of any size whose true probabilities are known.
 
 `recipe` says what a world is made from, `truth` holds what is true of it, `walk` lets its users live, `words` names
-things, `oracle` answers as one who knows it all. A world follows from its recipe and parameters alone.
+things, `oracle` answers as one who knows it all, `scholar` as one who knows the laws and reads the history. A world follows
+from its recipe and parameters alone.
 
 Letters: E events, U users, I items, S searches, Q queries, N rows, B behaviours.
 """
@@ -24,13 +25,14 @@ from recbench.dataset import Dataset, DatasetInfo
 from recbench.simulate import words
 from recbench.simulate.oracle import Oracle, oracle_scores
 from recbench.simulate.recipe import Recipe, WorldParams
+from recbench.simulate.scholar import BUDGETS, Scholar
 from recbench.simulate.truth import FRIEND, Truth, drawn, keys
 from recbench.simulate.walk import Log, log_of_users
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Oracle", "Recipe", "World", "WorldParams"]
+__all__ = ["Oracle", "Recipe", "Scholar", "World", "WorldParams"]
 GENERATOR = 1  # raised with every change that gives the same parameters another log
 CHUNK = 65_536  # users generated at once
 FRIENDS, NEAR = 5, 0.8  # friends drawn, and how likely one is of the user's own community
@@ -129,6 +131,10 @@ class World:
     def oracle(self, behavior: str = "", ahead: int = 0) -> Oracle:
         """The same as a recommender for `evaluate.rank`."""
         return Oracle(self.truth, behavior, ahead)
+
+    def scholar(self, n_budgets: int = BUDGETS) -> Scholar:
+        """Who knows the world's laws and reads the user's history: the best answers about behaviours that can be learned."""
+        return Scholar(self.truth, n_budgets)
 
     def probabilities(self, user: NDArray, item: NDArray, time: NDArray, familiar: Any = False) -> NDArray:
         """(N, B) the chance of each behaviour, given that the user visits the item at that time (s since 1970).
