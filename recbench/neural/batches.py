@@ -95,7 +95,7 @@ class Windows(Dataset):
     def __getitem__(self, rows: NDArray) -> Batch:
         """The batch of the windows `rows`, (B,); of none, as a share may be, a window in which nothing counts."""
         if not len(rows):
-            blank = self[np.zeros(1, np.int64)]
+            blank = Windows.__getitem__(self, np.zeros(1, np.int64))
             return blank._replace(mask_BL=torch.zeros_like(blank.mask_BL))
         start_B1, stop_B1 = self.start[rows, None], self.stop[rows, None]
         row_BL = start_B1 + np.arange((stop_B1 - start_B1).max())

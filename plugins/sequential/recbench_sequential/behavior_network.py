@@ -1,7 +1,7 @@
 """The causal Transformer that also says how likely a user is to do it: a head over its states and the items asked about.
 
-Letters: B windows, L length, D width, I items, N chosen items, Q questions, M behaviours of the log, T behaviours asked about,
-K plain inputs.
+Letters: B windows, L length, D width, I items, N chosen items, Q questions, G most questions of a window, M behaviours of the log,
+T behaviours asked about, K plain inputs.
 """
 
 from __future__ import annotations
@@ -27,11 +27,33 @@ if TYPE_CHECKING:
 DOUBLINGS = 20.0  # of a gap that count as one: twelve days, in seconds
 
 
+class Found(nn.Module):
+    """Attention of the items asked about to the events of their windows, as deep interest networks have it (arXiv
+    1706.06978), with softmax; the start token is where nothing is found."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm, self.query, self.key_value = nn.LayerNorm(dim), nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+
+    def forward(self, events_BLD: Tensor, item_QD: Tensor, window_Q: Tensor, place_Q: Tensor) -> Tensor:
+        """(Q, D) of the start token and the events before each question; those of a window stand together."""
+        n_windows, length, dim = events_BLD.shape
+        count_B = window_Q.bincount(minlength=n_windows)
+        nth_Q = torch.arange(len(window_Q), device=window_Q.device) - (count_B.cumsum(0) - count_B)[window_Q]
+        at, shape = (window_Q, nth_Q), (n_windows, max(1, int(count_B.max())))
+        query_BGD = events_BLD.new_zeros(*shape, dim).index_put(at, self.query(item_QD))
+        place_BG = place_Q.new_zeros(shape).index_put(at, place_Q)
+        seen_BGL = torch.arange(length, device=place_Q.device) <= place_BG.unsqueeze(-1)
+        key_BLD, value_BLD = self.key_value(self.norm(events_BLD)).chunk(2, dim=2)
+        return F.scaled_dot_product_attention(query_BGD, key_BLD, value_BLD, seen_BGL)[at]
+
+
 class BehaviorTransformer(CausalTransformer):
     """`known_I`: the items with a row of their own; the others share one, which is learned by forgetting who an item is.
 
-    The head reads the state, the item's vector, their product, and plain inputs: the share of each behaviour among the
-    events read, how often each was shown to the item asked about, how many events there are, how old the newest one is.
+    The head reads the state, the item's vector, their product, what the item finds in the events (`Found`), and plain
+    inputs: the share of each behaviour among the events read, how often each was shown to the item asked about, how many events
+    there are, how old the newest one is.
     """
 
     def __init__(
@@ -48,19 +70,13 @@ class BehaviorTransformer(CausalTransformer):
             known = torch.ones(n_items) if known_I is None else torch.from_numpy(known_I).float()
             self.register_buffer("known_I", known)
         self.forgotten, self.n_behaviors = params.id_dropout, facts["behaviors"]
-        self.unknown = nn.Parameter(torch.zeros(params.dim))
-        n_plain = 2 * self.n_behaviors + 2
-        self.head = nn.Sequential(
-            nn.Linear(3 * params.dim + n_plain, params.dim),
-            nn.GELU(),
-            Dropout(params.dropout),
+        self.unknown, self.found = nn.Parameter(torch.zeros(params.dim)), Found(params.dim)
+        wide, out = (
+            nn.Linear(4 * params.dim + 2 * self.n_behaviors + 2, params.dim),
             nn.Linear(params.dim, len(facts["targets"])),
         )
-        for name, weight in self.head.named_parameters():
-            if name.endswith("weight"):
-                nn.init.xavier_uniform_(weight) if name.startswith("0") else nn.init.normal_(weight, std=INIT_STD)
-            else:
-                nn.init.zeros_(weight)
+        nn.init.normal_(out.weight, std=INIT_STD)
+        self.head = nn.Sequential(wide, nn.GELU(), Dropout(params.dropout), out)
 
     def begun(self, rate_T: NDArray) -> BehaviorTransformer:
         """The network whose first answers are near the rates of the training part."""
@@ -114,7 +130,8 @@ class BehaviorTransformer(CausalTransformer):
     def logits(self, states_QD: Tensor, lesson: Lesson) -> Tensor:
         """(Q, T) of the states at which the questions are put."""
         item_QD = self.read_vectors(lesson.item_Q) * self.scale
-        return self.head(torch.cat([states_QD, item_QD, states_QD * item_QD, self.plain(lesson)], dim=1))
+        found_QD = self.found(self.events(lesson.windows), item_QD, lesson.window_Q, lesson.place_Q)
+        return self.head(torch.cat([states_QD, item_QD, states_QD * item_QD, found_QD, self.plain(lesson)], dim=1))
 
     def plain(self, lesson: Lesson) -> Tensor:
         """(Q, K) what is counted in the events that each question knows."""

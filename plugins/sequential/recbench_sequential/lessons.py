@@ -37,8 +37,8 @@ class Lesson(NamedTuple):
 class Lessons(Windows):
     """The windows of a log with the questions that were asked of it, `asked`, in the order of the log by user.
 
-    A window ends half a window behind the one before it, and a question is put to the window in whose newer half it lies: it
-    knows half of `max_length` events at least, or its whole history. Windows without a question are left out unless
+    A window ends three quarters of its length behind the one before it, and a question is put to the first that reaches it: it
+    knows a quarter of `max_length` events at least, or its whole history. Windows without a question are left out unless
     `next_item`.
     """
 
@@ -55,7 +55,7 @@ class Lessons(Windows):
         queries = asked.queries
         assert queries.item is not None and asked.outcomes is not None
         row_Q = queries.items.stop.astype(np.int64)  # the event that comes next
-        stride = max_length // 2 + 1
+        stride = 1 + 3 * max_length // 4
         super().__init__(log, max_length, new_only, since, reads, stride, row_Q)
         self.row_Q, self.item_Q = row_Q, queries.item.astype(np.int64)
         self.gap_Q, self.outcome_QT = gaps(queries), asked.outcomes.astype(np.float32)
