@@ -142,7 +142,7 @@ def test_without_weight_there_is_no_next_item_loss(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(behavior_network, "loss_of", None)
     other = fit(next_item_weight=0.0, targets="new", temperature=2.0)
     assert np.array_equal(plain.predict(queries), other.predict(queries))
-    with pytest.raises(RecbenchError, match="transformer has learned behaviours alone .* next_item_weight above 0"):
+    with pytest.raises(RecbenchError, match=r"transformer has learned behaviours alone .* next_item_weight above 0"):
         plain.score(queries)
 
 
@@ -202,11 +202,11 @@ GOLDEN = [0.263095, -0.462046, 0.263095, -0.0508, 0.263095]
 def test_what_cannot_be_is_told() -> None:
     lot = replace(OPENS, name="lot", split="random_pairs", negatives="none", n_negatives=0, exposures=("view",))
     with pytest.raises(
-        RecbenchError, match="Transformer reads histories in their order, and board lot holds out pairs"
+        RecbenchError, match="Transformer reads histories in their order, and board lot, which holds out pairs"
     ):
         fit(board=lot)
     with pytest.raises(
-        RecbenchError, match="crop=0.5, ssl=cl4srec would move the windows to which board clusters puts"
+        RecbenchError, match=r"crop=0.5, ssl=cl4srec would move the windows to which board clusters puts"
     ):
         fit(crop=0.5, ssl="cl4srec")
     with pytest.raises(RecbenchError, match="time_bias=always cannot be on board opens"):

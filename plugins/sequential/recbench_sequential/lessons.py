@@ -16,6 +16,7 @@ from torch import Tensor
 from recbench.data import Interactions, Queries, Ragged
 from recbench.holdout import Holdout
 from recbench.neural.batches import Batch, Windows, question
+from recbench.parts import NEVER
 
 
 class Lesson(NamedTuple):
@@ -37,9 +38,9 @@ class Lesson(NamedTuple):
 class Lessons(Windows):
     """The windows of a log with the questions that were asked of it, `asked`, in the order of the log by user.
 
-    A window ends three quarters of its length behind the one before it, and a question is put to the first that reaches it: it
-    knows a quarter of `max_length` events at least, or its whole history. Windows without a question are left out unless
-    `next_item`.
+    A window ends three quarters of its length behind the one before it, and a question is put to the first that reaches it:
+    it knows a quarter of `max_length` events at least, or its whole history. Without `next_item` no event counts as a target,
+    and windows without a question are left out.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Lessons(Windows):
         queries = asked.queries
         assert queries.item is not None and asked.outcomes is not None
         row_Q = queries.items.stop.astype(np.int64)  # the event that comes next
-        stride = 1 + 3 * max_length // 4
+        stride, since = 1 + 3 * max_length // 4, since if next_item else NEVER
         super().__init__(log, max_length, new_only, since, reads, stride, row_Q)
         self.row_Q, self.item_Q = row_Q, queries.item.astype(np.int64)
         self.gap_Q, self.outcome_QT = gaps(queries), asked.outcomes.astype(np.float32)
@@ -63,10 +64,6 @@ class Lessons(Windows):
         count_W = np.bincount(window_Q, minlength=len(self.stop))
         ends_W = np.cumsum(count_W)
         self.questions = Ragged(np.argsort(window_Q, kind="stable"), ends_W - count_W, ends_W)
-        if not next_item:
-            useful = count_W > 0
-            self.start, self.own, self.stop = self.start[useful], self.own[useful], self.stop[useful]
-            self.questions = self.questions.take(useful)
 
     def __getitem__(self, rows: NDArray) -> Lesson:
         """The windows `rows`, (B,), and their questions."""

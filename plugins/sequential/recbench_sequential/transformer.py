@@ -66,7 +66,7 @@ class TransformerParams(TrainParams):
     )
     behaviors: bool = param(
         False,
-        "The behaviours of a history are told apart, where the data has several; they are on boards of the task behavior.",
+        "The behaviours of a history are told apart, where the data has several; on boards of the task behavior they always are.",
     )
     item_features: str = param(
         "", "Columns of the items table whose words or numbers are added to an item's vector, set apart by commas."
@@ -162,8 +162,8 @@ class Transformer(TorchRecommender):
     def _refuse(self, board: Board) -> None:
         if board.split == "random_pairs":
             raise RecbenchError(
-                f"model {type(self).__name__} reads histories in their order, and board {board.name} holds out pairs by lot, "
-                "of sets; use a model that reads no order"
+                f"model {type(self).__name__} reads histories in their order, and board {board.name}, which holds out pairs "
+                "by lot, has none; use a model that reads no order"
             )
         given = [f"{name}={getattr(self.params, name):g}" for name in UNMOVED if getattr(self.params, name)]
         given += [f"ssl={self.params.ssl}"] * (self.params.ssl != "none")
