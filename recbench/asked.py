@@ -133,6 +133,18 @@ def _plain(cell: Any) -> Any:
     return plain if isinstance(plain, str | int | float) and plain == plain else None
 
 
+def asked_in_training(owner: str, train: Dataset, board: Board) -> Holdout:
+    """The questions that the board would have asked of the training part; RecbenchError, to the user of model `owner`,
+    where there are none."""
+    asked = training_questions(train, board)
+    if not len(asked.queries):
+        raise RecbenchError(
+            f"model {owner}: the training part holds no question of board {board.name}; "
+            "lengthen it, or shorten horizon_days or test_window_days"
+        )
+    return asked
+
+
 def lessons(train: Dataset, board: Board | None, most: int, seed: int) -> Iterator[tuple[Interactions, Holdout]]:
     """`training_parts` as a model learns from them: the events known, and questions, at most about `most` in all.
 

@@ -164,7 +164,7 @@ def _run(composed: Any, chosen: dict[str, str], words: list[str]) -> None:
             f"trainer.devices={plan.devices} is for one run, and a sweep tries many; leave one of them out"
         )
     seeds = [plan.seed] if any(word.lstrip("+").startswith("seed=") for word in words) else plan.board.seeds
-    space = space_of(chosen["model"], words, how.kind)
+    space = space_of(chosen["model"], words, how.kind, plan.board.task)
     for entry in search(plan, around, space, how.kind, how.trials, seeds, say):
         _finish(entry, plan, run, trackers)
 

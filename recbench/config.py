@@ -178,17 +178,18 @@ def _check_sweep(overrides: list[Override], kind: str, multirun: bool) -> None:
         raise RecbenchError(f"sweep={kind} makes many runs: add -m, as in python -m recbench -m sweep={kind} ...")
 
 
-def space_of(model: str, words: Sequence[str], kind: str) -> dict[str, dict[str, Any]]:
-    """What is searched of a model: parameter -> choices, or low, high and log.
+def space_of(model: str, words: Sequence[str], kind: str, task: str = "") -> dict[str, dict[str, Any]]:
+    """What is searched of a model on boards of a task: parameter -> choices, or low, high and log.
 
-    It is the plugin's own space; a word such as `model.dim=choice(32,64)` replaces a parameter's, a value fixes it.
+    It is the plugin's own space, less what says something in another task alone; a word such as `model.dim=choice(32,64)` replaces a parameter's, a value fixes it.
     """
     cls, owner, space = registry.find("model", model).load().Params, f"model={model}", {}
     given = {o.key_or_group: o for o in _parsed(words)}
     for f in dataclasses.fields(cls):
         override = given.get(f"model.{f.name}")
         if override is None:
-            axis = _own_axis(cls, f) if f.metadata.get("tune") else None
+            searched = f.metadata.get("tune") and f.metadata.get("task", "") in ("", task)
+            axis = _own_axis(cls, f) if searched else None
         else:
             axis = _axis(cls, f, override, owner) if override.is_sweep_override() else None
         if axis:

@@ -30,14 +30,17 @@ def param(
     tune: bool = False,
     unit: str = "",
     formerly: Any = NEVER,
+    task: str = "",
 ) -> Any:
     """A field of a `Params` dataclass.
 
     `low` and `high` are inclusive and bound both the legal range and the search space; `log` searches on a log scale;
     `tune` puts the parameter into the default search space; `choices` lists the legal words. `formerly`, of one that is
-    younger than the plugin's first entries: the value at which all is as it was before (`plain`).
+    younger than the plugin's first entries: the value at which all is as it was before (`plain`). `task`: of one that says
+    something on boards of this task alone, so that it is searched only there.
     """
     meta = {"meaning": meaning, "low": low, "high": high, "choices": choices, "log": log, "tune": tune, "unit": unit}
+    meta["task"] = task
     return field(default=default, metadata=meta | ({} if formerly is NEVER else {"formerly": formerly}))
 
 
@@ -155,6 +158,7 @@ def table(cls: type[Params]) -> list[dict[str, str]]:
         if meta.get("tune"):
             space = allowed(f) or ("true, false" if types_of(cls)[f.name][0] is bool else "")
             space += " (log)" if meta.get("log") else ""
+            space += f" (task {meta['task']})" if meta.get("task") else ""
         unit = f" [{meta['unit']}]" if meta.get("unit") else ""
         rows.append(
             {

@@ -311,7 +311,7 @@ def knows(truth, queries, q, budgets):
     visits = [
         [item, time, {b for i, t, b in history if b and i == item and t > time}] for item, time, b in history if not b
     ]
-    for at, (item, time, did) in enumerate(visits):  # what follows a later visit to the same item is not this one's
+    for at, (item, time, _) in enumerate(visits):  # what follows a later visit to the same item is not this one's
         later = [t for i, t, _ in visits[at + 1 :]][:1] or [np.inf]
         visits[at][2] = {b for i, t, b in history if b and i == item and time < t < later[0]}
     visits.append([int(queries.item[q]), int(queries.time[q]), None])

@@ -51,7 +51,9 @@ class Windows(Dataset):
     """Histories cut into pieces from their end, so that only a user's first piece is short.
 
     `new_only`: only a user's first event with an item counts; pieces in which nothing counts are left out. `reads`:
-    "times" and "behaviors" where batches are to hold them.
+    "times" and "behaviors" where batches are to hold them. `stride`: how many events lie between the ends of two pieces
+    (none given: they do not overlap); those that an earlier piece ends with do not count again. `kept`: rows of the log by
+    user whose piece is not left out.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Windows(Dataset):
         new_only: bool,
         since: int | None = None,
         reads: Collection[str] = (),
+        stride: int | None = None,
+        kept: NDArray | None = None,
     ) -> None:
         order, starts = log.by_user()
         self.items = log.item[order].astype(np.int64)
@@ -73,15 +77,17 @@ class Windows(Dataset):
         opens = np.ones(len(order), bool)
         opens[1:] = (np.diff(log.time[order]) != 0) | (np.diff(log.user[order]) != 0)
         self.moment = np.maximum.accumulate(np.where(opens, np.arange(len(order)), 0))  # the first event of each moment
-        size = max_length + 1
-        pieces = -(-np.diff(starts) // size)
+        size, stride = max_length + 1, stride or max_length + 1
+        pieces = -(-np.diff(starts) // stride)
         user = np.repeat(np.arange(log.n_users), pieces)
         back = np.cumsum(pieces)[user] - np.arange(len(user)) - 1
-        stop = starts[user + 1] - back * size
-        start = np.maximum(starts[user], stop - size)
-        total = np.r_[0, np.cumsum(self.counts)]
-        useful = total[stop] > total[start]
-        self.start, self.stop = start[useful], stop[useful]
+        stop = starts[user + 1] - back * stride
+        start, own = (np.maximum(starts[user], stop - length) for length in (size, stride))
+        useful_E = self.counts.copy()
+        useful_E[[] if kept is None else kept] = True
+        total = np.r_[0, np.cumsum(useful_E)]
+        useful = total[stop] > total[own]
+        self.start, self.own, self.stop = start[useful], own[useful], stop[useful]
 
     def __len__(self) -> int:
         return len(self.start)
@@ -89,7 +95,7 @@ class Windows(Dataset):
     def __getitem__(self, rows: NDArray) -> Batch:
         """The batch of the windows `rows`, (B,); of none, as a share may be, a window in which nothing counts."""
         if not len(rows):
-            blank = self[np.zeros(1, np.int64)]
+            blank = Windows.__getitem__(self, np.zeros(1, np.int64))
             return blank._replace(mask_BL=torch.zeros_like(blank.mask_BL))
         start_B1, stop_B1 = self.start[rows, None], self.stop[rows, None]
         row_BL = start_B1 + np.arange((stop_B1 - start_B1).max())
@@ -97,7 +103,7 @@ class Windows(Dataset):
         row_BL = np.minimum(row_BL, stop_B1 - 1)
         targets_BL = np.where(real_BL, self.items[row_BL], self.start_token)
         asked_BL = np.where(real_BL, np.maximum(self.moment[row_BL] - start_B1, 0), 0)
-        mask_BL = self.counts[row_BL] & real_BL
+        mask_BL = self.counts[row_BL] & real_BL & (row_BL >= self.own[rows, None])
         start_token_B1 = np.full((len(rows), 1), self.start_token)
         columns: list[NDArray | None] = [shifted(targets_BL, start_token_B1), targets_BL, asked_BL, mask_BL]
         columns += [(stop_B1 - start_B1 - 1)[:, 0]]

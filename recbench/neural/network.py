@@ -64,7 +64,10 @@ class Network(nn.Module):
 
     def asked(self, batch: Batch) -> Asked:
         """The states and targets of a training batch: every event that counts, at the position that may know of it."""
-        states_BLD = self.encode(batch)
+        return self.asked_of(self.encode(batch), batch)
+
+    def asked_of(self, states_BLD: Tensor, batch: Batch) -> Asked:
+        """The same of states that are known already."""
         flat_P = batch.mask_BL.flatten().nonzero().squeeze(1)
         length = batch.mask_BL.shape[1]
         asked_P = flat_P - flat_P % length + batch.asked_BL.flatten()[flat_P]

@@ -80,11 +80,13 @@ class TorchRecommender(Recommender):
         process's share: in an order that seed and epoch (`set_epoch`) fix, and once without its first `skip` batches."""
         from recbench.neural.batches import Windows, loader
 
-        params = self.params
-        new_only = params.targets == "new" or (params.targets == "auto" and context.repeat == "new")
         since, reads = self.targets_since(train), self.net.reads
-        windows = Windows(train.interactions, params.max_length, new_only, since, reads)
-        return loader(windows, params.batch_size, context.seed, context.team)
+        windows = Windows(train.interactions, self.params.max_length, self.new_only(context), since, reads)
+        return loader(windows, self.params.batch_size, context.seed, context.team)
+
+    def new_only(self, context: Context) -> bool:
+        """Whether of a user's events with an item the first alone is a target."""
+        return self.params.targets == "new" or (self.params.targets == "auto" and context.repeat == "new")
 
     def targets_since(self, train: Dataset) -> int | None:
         """The moment from which events are targets; None where all are: a shop's demand drifts, its histories do not."""

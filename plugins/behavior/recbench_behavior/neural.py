@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, question_features
+from recbench.asked import Known, asked_in_training, question_features
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams, rate_prior
 from recbench.model import Context, Recommender, Traits
 from recbench.neural.choices import FitParams
 from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
-from recbench.questions import training_parts, training_questions
+from recbench.questions import training_parts
 from recbench.standard import Standard
 from recbench_behavior.fields import Fields, fields_of
 
@@ -126,12 +126,8 @@ class BehaviorModel(TorchRecommender):
                 f"model {type(self).__name__} needs a board that asks about {self.least_behaviors} behaviours or more; "
                 f"board {board.name} asks about {', '.join(board.behaviors)}"
             )
-        self.asked, self.fields = training_questions(train, board), fields_of(train, self.params)
-        if not len(self.asked.queries):
-            raise RecbenchError(
-                f"model {type(self).__name__}: the training part holds no question of board {board.name}; "
-                "lengthen it, or shorten horizon_days or test_window_days"
-            )
+        self.asked = asked_in_training(type(self).__name__, train, board)
+        self.fields = fields_of(train, self.params)
         if not self.fields.begins and not self.params.statistics:
             raise RecbenchError(
                 f"{type(self.params).__name__}: nothing is left to look up; set users, items, categories, moment or statistics"

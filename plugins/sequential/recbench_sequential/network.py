@@ -109,6 +109,10 @@ class CausalTransformer(Network):
             vectors_ND = vectors_ND + column(item_N)
         return vectors_ND
 
+    def read_vectors(self, item_N: Tensor) -> Tensor:
+        """What of `item_vectors` is read of items, in any shape."""
+        return self.item_vectors(item_N)
+
     def compared(self, item_N: Tensor | None = None) -> Tensor:
         """`item_vectors`, less a share of their numbers in training."""
         return self.drop_vectors(self.item_vectors(item_N))
@@ -145,7 +149,7 @@ class CausalTransformer(Network):
         """
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
-        x_BLD = self.item_vectors(batch.items_BL.clamp(max=n_items - 1))
+        x_BLD = self.read_vectors(batch.items_BL.clamp(max=n_items - 1))
         if self.behaviors is not None and batch.behaviors_BL is not None:
             x_BLD = x_BLD + self.behaviors(batch.behaviors_BL)
         if self.scale != 1:
