@@ -10,10 +10,10 @@ tune() { # BOARD MODELS [OVERRIDES ...]
     python -m recbench -m "board=$1" "model=$2" "${@:3}" calibration=isotonic sweep=bayes submit=true trainer.threads=1
 }
 
-tune video-like prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,din,bst
-tune ecommerce-sim-purchase prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple,esmm
-tune social-sim-engagement prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
-tune social-engagement prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
+tune video-like prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst
+tune ecommerce-sim-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple,esmm
+tune social-sim-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
+tune social-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 # histories are sets there: no sequence model applies
-tune retailrocket-purchase prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
-tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt,fm,deepfm,dcn-v2,din,bst
+tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
+tune ecommerce-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from recbench.neural.network import Network
 from recbench_behavior.fields import MOMENTS, Fields
-from recbench_behavior.neural import FieldParams
+from recbench_behavior.neural import FieldParams, VectorParams
 from recbench_behavior.rows import Rows
 
 STD = 0.02  # of vectors at first
@@ -46,7 +46,8 @@ class Read(NamedTuple):
 
 class BehaviorNetwork(Network):
     """Base of the networks: a subclass makes `logits` of what is read. Dense inputs are the statistics and, where the
-    history is read, the share of each behaviour in it and log(1 + length)."""
+    history is read, the share of each behaviour in it and log(1 + length). Where ids have no vectors, D is T: the table
+    holds a weight for each behaviour asked about."""
 
     compiles = ()
     user_row_U: Tensor
@@ -60,8 +61,9 @@ class BehaviorNetwork(Network):
         self.n_behaviors = facts["n_behaviors"]
         self.n_fields = (facts["n_users"] > 0) + self.n_columns + sum(name in facts["begins"] for name in MOMENTS)
         self.n_dense = facts["n_statistics"] + (self.n_behaviors + 1 if params.max_length else 0)
-        self.item_width = self.n_columns * params.dim
-        self.table = nn.Embedding(max(1, facts["n_rows"]), params.dim)
+        dim = params.dim if isinstance(params, VectorParams) else len(facts["targets"])
+        self.item_width = self.n_columns * dim
+        self.table = nn.Embedding(max(1, facts["n_rows"]), dim)
         nn.init.normal_(self.table.weight, std=STD)
         n_starts = facts["n_item_starts"]
         for name, n in (

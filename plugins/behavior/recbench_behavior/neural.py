@@ -48,7 +48,6 @@ class FieldParams(FitParams):
         0.99, "Decay of the running average of the weights, which is what answers; 0: none.", low=0.0, high=0.99999
     )
     patience: int = param(2, "Epochs without a better headline before training stops.", low=1, high=10_000)
-    dim: int = param(16, "Width of the vector of an id or a category.", low=1, high=256)
     embedding_l2: float = param(
         1e-4, "Weight of the squared vectors that a question looks up.", low=1e-7, high=1e-1, log=True, tune=True
     )
@@ -83,7 +82,14 @@ class FieldParams(FitParams):
 
 
 @dataclass(frozen=True)
-class DeepParams(FieldParams):
+class VectorParams(FieldParams):
+    """The same where ids have vectors."""
+
+    dim: int = param(16, "Width of the vector of an id or a category.", low=1, high=256)
+
+
+@dataclass(frozen=True)
+class DeepParams(VectorParams):
     """The same with layers."""
 
     width: int = param(128, "Width of the hidden layers.", low=4, high=4096)
