@@ -281,6 +281,14 @@ def test_statistics_are_inputs_and_saved(tmp_path):
     assert np.array_equal(DeepFM.load(tmp_path / "model").predict(ASKED), told)
 
 
+def test_answers_in_parts_are_those_at_once(monkeypatch):
+    """To the rounding of other batches; statistics are made for each part alone."""
+    model, queries = fit(DeepFM, epochs=1, statistics=True), ask(HISTORIES * 20, [3, 8, 7, 3] * 20)
+    at_once = model.predict(queries)
+    monkeypatch.setattr("recbench.asked.AT_ONCE", 7)
+    np.testing.assert_allclose(model.predict(queries), at_once, rtol=1e-5)
+
+
 def test_statistics_where_pairs_are_held_out_by_lot():
     """The questions come in parts there, each with its own statistics."""
     model = fit(FM, board=replace(BOARD, ask="window_start", split="random_pairs", horizon_days=0), statistics=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, question_features
+from recbench.asked import Known, answered, question_features
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams, rate_prior
 from recbench.model import Context, Recommender, Traits
@@ -217,6 +217,11 @@ class BehaviorModel(TorchRecommender):
 
     def predict(self, queries: Queries) -> NDArray:
         """(Q, T) float64 probabilities of the behaviours asked about."""
+        with self.answering():
+            return answered(self.answer, queries, len(self.facts["targets"]))
+
+    def answer(self, queries: Queries) -> NDArray:
+        """(Q, T) of so many questions that memory holds their statistics."""
         import torch
 
         from recbench_behavior.rows import rows_of
@@ -224,18 +229,14 @@ class BehaviorModel(TorchRecommender):
         out_QT = np.empty((len(queries), len(self.facts["targets"])))
         order = np.argsort(queries.items.lengths, kind="stable")  # like lengths together: less padding
         device = self.net.bias_T.device
-        statistics_QK = self._statistics(queries) if self.facts["n_statistics"] else None
-        with self.answering():
-            for at in range(0, len(order), QUESTIONS):
-                some = order[at : at + QUESTIONS]
-                told = None if statistics_QK is None else statistics_QK[some]
-                rows = rows_of(queries.take(some), self.params.max_length, told).to(device)
-                out_QT[some] = torch.sigmoid(self.net(rows).double()).cpu().numpy()
+        known, rules = self.known, self.rules
+        statistics_QK = None if known is None or rules is None else rules(known.features(queries)).values
+        for at in range(0, len(order), QUESTIONS):
+            some = order[at : at + QUESTIONS]
+            told = None if statistics_QK is None else statistics_QK[some]
+            rows = rows_of(queries.take(some), self.params.max_length, told).to(device)
+            out_QT[some] = torch.sigmoid(self.net(rows).double()).cpu().numpy()
         return out_QT
-
-    def _statistics(self, queries: Queries) -> NDArray:
-        assert self.rules is not None and self.known is not None
-        return self.rules(self.known.features(queries)).values
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, the rest as JSON; where statistics are inputs, what they are made of as arrays."""
