@@ -66,6 +66,7 @@ class BehaviorNetwork(Network):
         self.table = nn.Embedding(max(1, facts["n_rows"]), dim)
         nn.init.normal_(self.table.weight, std=STD)
         n_starts = facts["n_item_starts"]
+        self.one_each = facts["n_item_rows"] == n_starts - 1  # no item has several categories: then nothing is averaged
         for name, n in (
             ("user_row_U", facts["n_users"]),
             ("item_row_P", facts["n_item_rows"]),
@@ -117,10 +118,13 @@ class BehaviorNetwork(Network):
         """The rows of the table that a batch looks up; in training an id is taken for an unknown one by chance."""
         n, begins, device = self.n_columns, self.facts["begins"], rows.item_N.device
         bag_NC = rows.item_N[:, None] * n + torch.arange(n, device=device)
-        start_NC, size_NC = self.item_start_P[bag_NC], self.item_start_P[bag_NC + 1] - self.item_start_P[bag_NC]
-        first_NC = (size_NC.flatten().cumsum(0) - size_NC.flatten()).view_as(bag_NC)
-        at_P = torch.repeat_interleave((start_NC - first_NC).flatten(), size_NC.flatten())
-        row_P = self.item_row_P[at_P + torch.arange(len(at_P), device=device)]
+        if self.one_each:
+            first_NC, row_P = torch.arange(bag_NC.numel(), device=device).view_as(bag_NC), self.item_row_P[bag_NC].flatten()
+        else:
+            start_NC, size_NC = self.item_start_P[bag_NC], self.item_start_P[bag_NC + 1] - self.item_start_P[bag_NC]
+            first_NC = (size_NC.flatten().cumsum(0) - size_NC.flatten()).view_as(bag_NC)
+            at_P = torch.repeat_interleave((start_NC - first_NC).flatten(), size_NC.flatten())
+            row_P = self.item_row_P[at_P + torch.arange(len(at_P), device=device)]
         if self.facts["columns"][:1] == ["item"]:
             row_P = row_P.index_fill(0, first_NC[self._forgotten(rows.item_N), 0], begins["item"])
         asked = []
@@ -141,7 +145,10 @@ class BehaviorNetwork(Network):
 
     def looked_up(self, table: nn.Embedding, places: Places) -> tuple[Tensor, Tensor]:
         """(N, C, width) of the distinct items' fields, the mean where a field has several, and (B, F, width) of the others."""
-        bags = F.embedding_bag(places.row_P, table.weight, places.first_NC.flatten(), mode="mean")
+        if self.one_each:
+            bags = table(places.row_P)
+        else:
+            bags = F.embedding_bag(places.row_P, table.weight, places.first_NC.flatten(), mode="mean")
         return bags.view(*places.first_NC.shape, table.embedding_dim), table(places.row_BF)
 
     def dense(self, rows: Rows) -> Tensor:

@@ -1,0 +1,128 @@
+"""recbench in benchmarks/behavior.py: the log that all learn from, and its models on their own road.
+
+Letters: E events, N questions, Q questions answered, L history length.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from behavior_rivals import EPOCHS, seconds
+from classic_rivals import megabytes
+
+from recbench import registry
+from recbench.data import Interactions
+from recbench.dataset import Dataset, DatasetInfo
+from recbench.machine import commit
+from recbench.model import Context, Recommender
+from recbench.parts import DAY
+from recbench.plan import Board
+from recbench.questions import training_questions
+
+INFO = DatasetInfo("clicks", "simulated", "seconds", "", "")
+BOARD = Board(
+    "clicks",
+    "clicks",
+    ("auc",),
+    "auc",
+    task="behavior",
+    ask="each_event",
+    behaviors=("like",),
+    exposures=("view",),
+    horizon_days=0.01,
+    repeat="any",
+    candidates="all",
+    test_window_days=7,
+    valid_window_days=7,
+)
+
+
+def clicks(n_views: int, n_users: int, n_items: int, n_categories: int) -> Dataset:
+    """Views within 60 days, item i with a probability falling like 1 / sqrt(i + 1); of each user a third of the categories
+    is liked where it is viewed."""
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(n_users, size=n_views), (n_items * rng.random(n_views) ** 2).astype(np.int64)
+    time_E = 1_700_000_000 + rng.integers(60 * DAY, size=n_views)
+    liked = np.flatnonzero((item % n_categories + user) % 3 == 0)
+    columns = [np.r_[c, c[liked]] for c in (user, item)]
+    behavior = np.r_[np.zeros(n_views, np.int8), np.ones(len(liked), np.int8)]
+    log = Interactions.sorted(
+        *columns,
+        np.r_[time_E, time_E[liked] + 30],
+        behavior=behavior,
+        behaviors=("view", "like"),
+        n_users=n_users,
+        n_items=n_items,
+    )
+    items = pd.DataFrame({"category": [f"c{i % n_categories}" for i in range(n_items)]})
+    return Dataset(INFO, log, np.arange(n_users), np.arange(n_items), items)
+
+
+def write(sizes: dict[str, int], length: int, path: Path) -> None:
+    """The questions of the log as every contestant reads them."""
+    data = clicks(**sizes)
+    asked = training_questions(data, BOARD)
+    queries, of_item = asked.queries, np.arange(sizes["n_items"]) % sizes["n_categories"] + 1
+    _, starts = data.interactions.by_user()
+    item_I = np.r_[0, of_item]
+    history = queries.items.last(length)
+    history = replace(history, values=history.values.astype(np.int64) + 1).padded(length, 0)
+    moment = {"hour": queries.time // 3600 % 24, "weekday": queries.time // DAY % 7}
+    met = {"user": queries.user, "item": queries.item + 1, "category": of_item[queries.item]}
+    told = {"history": history, "history_category": item_I[history], "known": queries.items.lengths}
+    line = {"line": queries.items.values.astype(np.int64) + 1, "first": starts, "category_of": item_I}
+    arrays = {**met, **moment, **told, **line, "label": asked.outcomes[:, 0]}
+    whole = {name: np.asarray(column, np.int64) for name, column in arrays.items()}
+    counts = {name: np.int64(sizes[name]) for name in ("n_users", "n_items", "n_categories")}
+    np.savez(path, **whole, **counts)
+
+
+def params_of(model: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """The shape of all contestants as parameters of the model; what the rivals do not do is switched off."""
+    equal = {
+        "dim": shape["dim"],
+        "width": shape["width"],
+        "layers": shape["layers"],
+        "dropout": shape["dropout"],
+        "learning_rate": shape["rate"],
+        "batch_size": shape["batch"],
+        "max_length": shape["length"] if model == "din" else 0,
+        "optimizer": "adam",
+        "users": True,
+        "min_events": 1,
+        "averaging": 0.0,
+        "id_dropout": 0.0,
+        "clip": 10.0,
+        "embedding_l2": 1e-7,
+    }
+    return equal | ({"attention": shape["attention"]} if model == "din" else {})
+
+
+def made(model: str, params: dict[str, Any]) -> Recommender:
+    cls = registry.find("model", model).load()
+    return cls(cls.Params(**params))
+
+
+def training(model: str, shape: dict[str, Any], sizes: dict[str, int], shipped: bool) -> dict[str, float]:
+    """CPU seconds of whole epochs as `report` tells them, and of making the batches of one."""
+    from recbench_behavior.rows import Questions, loader
+
+    data, stamps = clicks(**sizes), []
+    own = {"batch_size": shape["batch"]} if shipped else params_of(model, shape)
+    context = Context(seed=1, board=BOARD, report=lambda *_: stamps.append(time.process_time()))
+    trained = made(model, own | {"epochs": 1 + EPOCHS})
+    trained.fit(data, context)
+    asked = training_questions(data, BOARD)
+    questions = Questions(asked.queries, asked.outcomes, trained.params.max_length)
+    batches = loader(questions, shape["batch"], 1, context.team)
+    found = {"rows": len(questions), "cpu": statistics.median(np.diff(stamps))}
+    return found | {"batches": seconds(lambda: [None for _ in batches])}
