@@ -126,3 +126,81 @@ def training(model: str, shape: dict[str, Any], sizes: dict[str, int], shipped: 
     batches = loader(questions, shape["batch"], 1, context.team)
     found = {"rows": len(questions), "cpu": statistics.median(np.diff(stamps))}
     return found | {"batches": seconds(lambda: [None for _ in batches])}
+
+
+@contextmanager
+def growth() -> Iterator[dict[str, float]]:
+    """Fills in, at the end, how many MB of memory of its own, not of mapped files, the process came to hold more at most."""
+    found: dict[str, float] = {}
+    begun, ended, most = megabytes("RssAnon"), threading.Event(), [0.0]
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            most[0] = max(most[0], megabytes("RssAnon"))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()
+        found["mb"] = max(most[0], megabytes("RssAnon")) - begun
+
+
+def scoring(model: str, params: dict[str, Any], sizes: dict[str, int], n_asked: int) -> dict[str, float]:
+    """CPU seconds and growing memory of answers to so many questions about a fitted log, drawn with their histories."""
+    commit()
+    data = clicks(**sizes)
+    trained = made(model, params)
+    trained.fit(data, Context(seed=1, board=BOARD))
+    queries = training_questions(data, BOARD).queries
+    queries = queries.take(np.random.default_rng(0).integers(len(queries), size=n_asked))
+    trained.predict(queries.take(slice(0, 5000)))
+    with growth() as found:
+        found["cpu"] = seconds(lambda: trained.predict(queries))
+    return {"asked": n_asked, "history": float(queries.items.lengths.mean())} | found
+
+
+def log_file(path: Path, n_events: int, n_users: int, n_items: int) -> None:
+    """A log of views and likes as a parquet file, in pieces."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"user_id": pa.int32(), "item_id": pa.int32(), "timestamp": pa.int64(), "event": pa.string()}
+    with pq.ParquetWriter(path, pa.schema(list(columns.items()))) as writer:
+        for number, at in enumerate(range(0, n_events, PIECE)):
+            rng, n = np.random.default_rng(number), min(PIECE, n_events - at) // 5
+            user, item = rng.integers(n_users, size=4 * n), (n_items * rng.random(4 * n) ** 2).astype(np.int64)
+            moment = 1_700_000_000 + rng.integers(60 * DAY, size=4 * n)
+            liked = np.argsort((item + user) % 50, kind="stable")[:n]
+            cells = [np.r_[c, c[liked]] for c in (user, item)] + [np.r_[moment, moment[liked] + 30]]
+            kinds = np.repeat(np.array(["view", "like"], object), [4 * n, n])
+            table = dict(zip(columns, [*cells, kinds], strict=True))
+            writer.write_table(pa.table(table, schema=writer.schema))
+
+
+PIECE = 1_000_000  # rows written at once
+
+
+def large(path: Path, params: dict[str, Any], n_events: int) -> dict[str, float]:
+    """CPU seconds and growing memory from a mapped log to its split, and of an epoch of deepfm."""
+    from recbench.prepared import load
+    from recbench.split import split
+
+    commit()
+    source = registry.find("data", "file").load()
+    data = load(source(source.Params(path=str(path))))
+    import recbench.neural.training  # noqa: F401  (imports are no part of what grows)
+
+    with growth() as cut:
+        begun = time.process_time()
+        parts = split(data, BOARD)
+        cut["cpu"] = time.process_time() - begun
+    trained = made("deepfm", params)
+    with growth() as fit:
+        fit["cpu"] = seconds(lambda: trained.fit(parts.train, Context(seed=1, board=BOARD)))
+    rows = len(parts.train.interactions)
+    told = {"events": n_events, "train": rows, "questions": len(training_questions(parts.train, BOARD).queries)}
+    told |= {f"split_{k}": v for k, v in cut.items()} | {f"fit_{k}": v for k, v in fit.items()}
+    return told | {"split_bytes": cut["mb"] * 2**20 / n_events, "fit_bytes": fit["mb"] * 2**20 / rows}

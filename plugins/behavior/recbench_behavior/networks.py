@@ -119,7 +119,10 @@ class BehaviorNetwork(Network):
         n, begins, device = self.n_columns, self.facts["begins"], rows.item_N.device
         bag_NC = rows.item_N[:, None] * n + torch.arange(n, device=device)
         if self.one_each:
-            first_NC, row_P = torch.arange(bag_NC.numel(), device=device).view_as(bag_NC), self.item_row_P[bag_NC].flatten()
+            first_NC, row_P = (
+                torch.arange(bag_NC.numel(), device=device).view_as(bag_NC),
+                self.item_row_P[bag_NC].flatten(),
+            )
         else:
             start_NC, size_NC = self.item_start_P[bag_NC], self.item_start_P[bag_NC + 1] - self.item_start_P[bag_NC]
             first_NC = (size_NC.flatten().cumsum(0) - size_NC.flatten()).view_as(bag_NC)
