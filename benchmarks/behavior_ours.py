@@ -5,6 +5,7 @@ Letters: E events, N questions, Q questions answered, L history length.
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import threading
 import time
@@ -22,7 +23,7 @@ from classic_rivals import megabytes
 from recbench import registry
 from recbench.data import Interactions
 from recbench.dataset import Dataset, DatasetInfo
-from recbench.machine import commit
+from recbench.machine import keep_freed_memory
 from recbench.model import Context, Recommender
 from recbench.parts import DAY
 from recbench.plan import Board
@@ -132,6 +133,7 @@ def training(model: str, shape: dict[str, Any], sizes: dict[str, int], shipped: 
 def growth() -> Iterator[dict[str, float]]:
     """Fills in, at the end, how many MB of memory of its own, not of mapped files, the process came to hold more at most."""
     found: dict[str, float] = {}
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before is no reserve
     begun, ended, most = megabytes("RssAnon"), threading.Event(), [0.0]
 
     def watch() -> None:
@@ -150,7 +152,7 @@ def growth() -> Iterator[dict[str, float]]:
 
 def scoring(model: str, params: dict[str, Any], sizes: dict[str, int], n_asked: int) -> dict[str, float]:
     """CPU seconds and growing memory of answers to so many questions about a fitted log, drawn with their histories."""
-    commit()
+    keep_freed_memory()  # as a run does
     data = clicks(**sizes)
     trained = made(model, params)
     trained.fit(data, Context(seed=1, board=BOARD))
@@ -188,7 +190,7 @@ def large(path: Path, params: dict[str, Any], n_events: int) -> dict[str, float]
     from recbench.prepared import load
     from recbench.split import split
 
-    commit()
+    keep_freed_memory()  # as a run does
     source = registry.find("data", "file").load()
     data = load(source(source.Params(path=str(path))))
     import recbench.neural.training  # noqa: F401  (imports are no part of what grows)

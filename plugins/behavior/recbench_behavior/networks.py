@@ -148,11 +148,13 @@ class BehaviorNetwork(Network):
 
     def looked_up(self, table: nn.Embedding, places: Places) -> tuple[Tensor, Tensor]:
         """(N, C, width) of the distinct items' fields, the mean where a field has several, and (B, F, width) of the others."""
-        if self.one_each:
-            bags = table(places.row_P)
-        else:
-            bags = F.embedding_bag(places.row_P, table.weight, places.first_NC.flatten(), mode="mean")
-        return bags.view(*places.first_NC.shape, table.embedding_dim), table(places.row_BF)
+        shape_NC, row_BF = places.first_NC.shape, places.row_BF
+        if self.one_each:  # in one look-up, for each has a gradient as large as the table
+            both = table(torch.cat([places.row_P, row_BF.flatten()]))
+            bags, asked = both.split([len(places.row_P), row_BF.numel()])
+            return bags.view(*shape_NC, table.embedding_dim), asked.view(*row_BF.shape, table.embedding_dim)
+        bags = F.embedding_bag(places.row_P, table.weight, places.first_NC.flatten(), mode="mean")
+        return bags.view(*shape_NC, table.embedding_dim), table(row_BF)
 
     def dense(self, rows: Rows) -> Tensor:
         """(B, K) the dense inputs."""
@@ -175,5 +177,5 @@ class Layers(nn.Sequential):
     def __init__(self, n_in: int, width: int, layers: int, dropout: float, n_out: int = 0) -> None:
         parts: list[nn.Module] = []
         for size in [n_in, *[width] * (layers - 1)]:
-            parts += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
+            parts += [nn.Linear(size, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         super().__init__(*parts, *([nn.Linear(width, n_out)] if n_out else []))
