@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# One virtual environment for each rival of benchmarks/sequential.py, ratings.py and classic.py, its versions pinned; about
+# One virtual environment for each rival of benchmarks/sequential.py, ratings.py, classic.py and behavior.py, versions pinned; about
 # 1.5 GB each, 0.3 GB for surprise and implicit.
 #
 #   bash benchmarks/make_rivals.sh FOLDER [NAME ...]      NAME: rectools, replay, recbole, surprise, implicit, lenskit,
-#                                                         cornac; all of them where none is given
+#                                                         cornac, fuxictr, rechub; all of them where none is given
 #
 # Prints the options that the benchmarks take. torch comes first, so that no rival chooses its own build.
 set -euo pipefail
 folder=${1:?which folder? bash benchmarks/make_rivals.sh FOLDER [NAME ...]}
 shift
-[ $# -gt 0 ] || set -- rectools replay recbole surprise implicit lenskit cornac
+[ $# -gt 0 ] || set -- rectools replay recbole surprise implicit lenskit cornac fuxictr rechub
 python=${PYTHON:-python3.11}
 
 for name in "$@"; do
@@ -22,7 +22,9 @@ for name in "$@"; do
         implicit) packages=("implicit==0.7.3") ;;
         lenskit) packages=("lenskit==2025.8.1") ;;  # the newest for Python 3.11
         cornac) packages=("cornac==3.0.1" "pandas") ;;  # its torch is not declared
-        *) echo "unknown rival '$name'; known: rectools, replay, recbole, surprise, implicit, lenskit, cornac" >&2 && exit 2 ;;
+        fuxictr) packages=("fuxictr==2.3.10" "numpy==2.4.6" "pandas==3.1.1") ;;
+        rechub) packages=("torch-rechub==0.9.0" "numpy==2.4.6" "pandas==3.1.1") ;;
+        *) echo "unknown rival '$name'; known: rectools, replay, recbole, surprise, implicit, lenskit, cornac, fuxictr, rechub" >&2 && exit 2 ;;
     esac
     if [ ! -e "$folder/$name/made" ]; then
         "$python" -m venv --clear "$folder/$name"

@@ -6,7 +6,7 @@ Letters: N questions, E events, B behaviours.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.data import ContextEvents, Interactions, Queries, Ragged
+from recbench.data import ContextEvents, Interactions, Queries, Ragged, ascending
 from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.features import Asked, FeatureParams, Features, features_of, rate_prior
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from recbench.plan import Board
+
+AT_ONCE = 1 << 16  # questions of a part: features of so many and what they are made of take some 100 MB
+
+
+def answered(answer: Callable[[Queries], NDArray], queries: Queries, width: int) -> NDArray:
+    """(Q, width) float64 what `answer` says of the questions, part after part, so that memory does not grow with Q.
+
+    A user's questions come together, so that few histories are read in a part; parts are of like size, for a product of one
+    row may be rounded in another way than that of several.
+    """
+    out_QB, order = np.empty((len(queries), width)), ascending(queries.user)[0]
+    for some in np.array_split(order, -(-len(order) // AT_ONCE)) if len(order) else ():
+        out_QB[some] = answer(queries.take(some))
+    return out_QB
 
 
 def question_features(

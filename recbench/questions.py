@@ -19,40 +19,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recbench.data import Interactions, Ragged
 from recbench.dataset import Dataset
-from recbench.holdout import Asked, Holdout, Line, candidates_of, distinct, history_ends, line_of, queries_of
-from recbench.parts import ALWAYS, DAY, NEVER, TEST, cuts, drawn_by
+from recbench.exposures import COLUMNS, Exposed, at_exposures, exposing, target_numbers
+from recbench.holdout import Asked, Holdout, Line, candidates_of, distinct, line_of, queries_of
+from recbench.parts import DAY, TEST, cuts, drawn_by
 
 if TYPE_CHECKING:
     from recbench.plan import Board
 
 TRAINING_WINDOWS = 4  # at most; those that end where the training part does
 FOLDS = 10  # of the training pairs where pairs are held out by lot
-COLUMNS = ("user", "item", "time", "behavior", "value")  # of a line
-
-
-class Exposed(NamedTuple):
-    """What is asked: (Q,) users, items and moments, the rows of a line that are the history, (Q, B) what came of it, and
-    (Q,) with which chance it came to be asked."""
-
-    user: NDArray
-    item: NDArray
-    time: NDArray
-    start: NDArray
-    stop: NDArray
-    outcomes: NDArray
-    rates: NDArray
-
-    @classmethod
-    def of(cls, parts: Sequence[Exposed]) -> Exposed:
-        """The questions of several parts, one after another."""
-        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def behavior_holdout(
@@ -65,7 +47,7 @@ def behavior_holdout(
     if board.ask == "each_event":
         if board.split == "global_time" and which != TEST:
             end = cuts(log, board)[0]
-        found, outside = _at_exposures(dataset, line, candidates, board, end)
+        found, outside = at_exposures(dataset, line, candidates, board, end)
     else:
         opens = cuts(log, board)[0 if which == TEST else 1] if board.split == "global_time" else end
         found, outside = _in_window(dataset, line, line.window, opens, candidates, board, which)
@@ -80,7 +62,7 @@ def training_questions(train: Dataset, board: Board) -> Holdout:
     log = train.interactions
     line, candidates, end = _whole(log), np.bincount(log.item, minlength=log.n_items) > 0, int(log.time[-1]) + 1
     if board.ask == "each_event":
-        asked = _at_exposures(train, line, candidates, board, end)[0]
+        asked = at_exposures(train, line, candidates, board, end)[0]
         if board.split == "global_time":  # window after window, as they come apart in `training_parts`
             order = np.argsort(-_windows_back(asked.time, log, board), kind="stable")
             asked = Exposed(*(column[order] for column in asked))
@@ -144,71 +126,6 @@ def _fold_of(pair: NDArray) -> NDArray:
     return (drawn_by(-1, pair) % np.uint64(FOLDS)).astype(np.int64)
 
 
-def target_numbers(board: Board, behaviors: tuple[str, ...]) -> NDArray:
-    """(B,) the number that each behaviour asked about has among those of a log."""
-    return np.array([behaviors.index(name) for name in board.behaviors])
-
-
-def _exposing(board: Board, behaviors: tuple[str, ...]) -> NDArray:
-    return np.array([name in board.exposures for name in behaviors], bool)
-
-
-def _at_exposures(dataset: Dataset, line: Line, candidates: NDArray, board: Board, end: int) -> tuple[Exposed, float]:
-    """A question at each exposure in the window of a line, of what is known before `end`."""
-    behaviors = dataset.interactions.behaviors
-    horizon = round(board.horizon_days * DAY)
-    shown = _exposing(board, behaviors)[line.behavior]
-    target_B = target_numbers(board, behaviors)
-    is_target = np.isin(line.behavior, target_B)
-    row_N = np.flatnonzero(shown & line.window & (line.time < end - horizon))
-    stop_N = history_ends(line, row_N, board)
-    _, once = np.unique(stop_N * np.int64(line.n_items) + line.item[row_N], return_index=True)
-    row_N, stop_N = row_N[once], stop_N[once]
-    if board.repeat == "new":
-        new_N = _first_time(line, is_target, row_N) >= line.time[row_N]
-        row_N, stop_N = row_N[new_N], stop_N[new_N]
-    known_N = candidates[line.item[row_N]]
-    outside = float(np.mean(~known_N)) if len(row_N) else 0.0
-    row_N, stop_N = row_N[known_N], stop_N[known_N]
-    outcomes_QB = _attributed(line, shown, np.flatnonzero(is_target), row_N, target_B, horizon)
-    user, rates = line.user[row_N], np.ones(len(row_N))
-    return Exposed(user, line.item[row_N], line.time[row_N], line.starts[user], stop_N, outcomes_QB, rates), outside
-
-
-def _first_time(line: Line, is_target: NDArray, row_N: NDArray) -> NDArray:
-    """(N,) when the pair of each row first shows a behaviour asked about; NEVER where it does not."""
-    pair_T, time_T = line.pair[is_target], line.time[is_target]
-    known = distinct(pair_T)
-    first = np.full(len(known) + 1, NEVER)
-    np.minimum.at(first, np.searchsorted(known, pair_T), time_T)
-    pair_N = line.pair[row_N]
-    at = np.searchsorted(known, pair_N)
-    found = np.append(known, -1)[at] == pair_N
-    return np.where(found, first[at], NEVER)
-
-
-def _attributed(line: Line, shown: NDArray, row_T: NDArray, row_N: NDArray, target_B: NDArray, horizon: int) -> NDArray:
-    """(N, B) which behaviours belong to each exposure: those of the pair from its moment on, up to the horizon and to the
-    pair's next moment of exposure."""
-    row = np.r_[np.flatnonzero(shown), row_T]
-    is_target = np.arange(len(row)) >= len(row) - len(row_T)
-    pair, time = line.pair[row], line.time[row]
-    order = np.lexsort((is_target, time, pair))
-    pair, time, is_target, row = pair[order], time[order], is_target[order], row[order]
-    last = np.maximum.accumulate(np.where(is_target, -1, np.arange(len(row))))  # the exposure that stands last
-    hit = is_target & (last >= 0)
-    hit[hit] = (pair[last[hit]] == pair[hit]) & (time[hit] - time[last[hit]] <= horizon)
-    # exposures of one pair at one moment are one: a question's own is found by pair and time
-    moment = np.cumsum((np.diff(pair, prepend=-1) != 0) | (np.diff(time, prepend=ALWAYS) != 0))
-    moment_of_row = np.zeros(len(line.user), np.int64)
-    moment_of_row[row[~is_target]] = moment[~is_target]
-    outcome = np.zeros((int(moment.max(initial=0)) + 1, len(target_B)), bool)
-    for b, target in enumerate(target_B):
-        mine = hit & (line.behavior[row] == target)
-        outcome[moment[last[mine]], b] = True
-    return outcome[moment_of_row[row_N]]
-
-
 def _in_window(
     dataset: Dataset, line: Line, window: NDArray, opens: int, candidates: NDArray, board: Board, draw: int
 ) -> tuple[Exposed, float]:
@@ -216,7 +133,7 @@ def _in_window(
     behaviors, n_items = dataset.interactions.behaviors, np.int64(line.n_items)
     target_B = target_numbers(board, behaviors)
     is_target = np.isin(line.behavior, target_B)
-    exposed = (_exposing(board, behaviors)[line.behavior] if board.exposures else is_target) & window
+    exposed = (exposing(board, behaviors)[line.behavior] if board.exposures else is_target) & window
     pair_P = distinct(line.pair[exposed])
     before = ~window & (line.time < opens)
     if board.repeat == "new":

@@ -343,6 +343,21 @@ def test_items_dwell_is_that_of_their_own_users():
 # all of them
 
 
+@pytest.mark.parametrize("cls", [LogisticRegression, GBDT, LinearRegression])
+def test_answers_in_parts_are_those_at_once(cls, monkeypatch):
+    """Bit for bit, in whatever order the questions come."""
+    model, queries = fitted(cls, **cls.small), PARTS.test.queries
+    at_once = model.predict(queries)
+    monkeypatch.setattr("recbench.asked.AT_ONCE", 37)
+    sizes, answer = [], model.answer
+    monkeypatch.setattr(model, "answer", lambda part: sizes.append(len(part)) or answer(part))
+    assert np.array_equal(model.predict(queries), at_once)
+    assert max(sizes) <= 37 and sum(sizes) == len(queries)
+    shuffled = np.random.default_rng(0).permutation(len(queries))
+    assert np.array_equal(model.predict(queries.take(shuffled)), at_once[shuffled])
+    assert model.predict(queries.take(np.arange(0))).shape == (0, at_once.shape[1])
+
+
 @pytest.mark.parametrize("cls", CLASSES)
 def test_new_users_are_answered(cls):
     model, asked = fitted(cls, **cls.small), PARTS.test.queries

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 from recbench_behavior.crossing_networks import Crosses, pairwise  # noqa: E402
-from recbench_behavior.crossings import DCNV2, FM, DeepFM  # noqa: E402
+from recbench_behavior.crossings import DCNV2, FM, DeepFM, LogisticSGD  # noqa: E402
 from recbench_behavior.fields import collision_rate, fields_of, numbered  # noqa: E402
 from recbench_behavior.histories import BST, DIN  # noqa: E402
 from recbench_behavior.history_networks import Attention  # noqa: E402
@@ -45,8 +45,8 @@ BOARD = Board(
     valid_window_days=10,
 )
 BOTH = replace(BOARD, behaviors=("like", "share"))
-MODELS = [FM, DeepFM, DCNV2, DIN, BST]
-SEVERAL = [FM, DIN, MMoE, PLE, ESMM]
+MODELS = [LogisticSGD, FM, DeepFM, DCNV2, DIN, BST]
+SEVERAL = [LogisticSGD, FM, DIN, MMoE, PLE, ESMM]
 
 
 def taste(n_users: int = 150, n_items: int = 80, n_views: int = 24) -> Dataset:
@@ -119,6 +119,58 @@ def test_fm_is_its_formula():
     logit = float(net.bias_T[0]) + float(net.linear.weight[rows].sum())  # dense inputs of no history are 0
     logit += sum(float(a @ b) for k, a in enumerate(vectors) for b in vectors[k + 1 :])
     assert model.predict(queries)[0, 0] == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-5)
+
+
+def one_hot(queries: Queries, fields, user: bool) -> np.ndarray:
+    """(Q, V) by plain loops: the share that each row of the table has in each question's fields."""
+    x_QV = np.zeros((len(queries), fields.n_rows))
+    for q in range(len(queries)):
+        rows = [[int(fields.user_U[queries.user[q]])]] if user else []
+        for name, unit, n in (("hour", 3600, 24), ("weekday", 86400, 7)):
+            rows.append([fields.begins[name] + int(queries.time[q]) // unit % n])
+        n_fields = len(fields.columns)
+        rows += [list(fields.items[int(queries.item[q]) * n_fields + c]) for c in range(n_fields)]
+        for of_field in rows:
+            for row in of_field:
+                x_QV[q, row] += 1 / len(of_field)
+    return x_QV
+
+
+def test_one_layer_is_dense_algebra():
+    """Two behaviours, fields and the dense inputs of histories: bias + X W + K D."""
+    model = fit(LogisticSGD, shared(), BOTH, epochs=1)
+    net = model.net.requires_grad_(False)
+    net.table.weight.normal_(generator=torch.manual_seed(1))
+    net.dense_linear.weight.normal_()
+    x_QV, dense_QK = one_hot(ASKED, fields_of(shared(), model.params), user=False), np.zeros((4, 4))
+    for q, history in enumerate(HISTORIES):
+        for _, behavior, _ in history:
+            dense_QK[q, behavior] += 1 / len(history)
+        dense_QK[q, 3] = np.log(1 + len(history))
+    logit_QT = net.bias_T.numpy() + x_QV @ net.table.weight.numpy() + dense_QK @ net.dense_linear.weight.numpy().T
+    np.testing.assert_allclose(model.predict(ASKED), 1 / (1 + np.exp(-logit_QT)), rtol=1e-5)
+
+
+def test_one_layer_learns_what_scikit_learn_finds():
+    """The loss is convex. It is the mean of T behaviours and has a penalty of l2 for each look-up: that of scikit-learn
+    with C = 1 where column v of X is divided by sqrt(2 T l2 n_v)."""
+    from sklearn.linear_model import LogisticRegression
+
+    from recbench.questions import training_questions
+
+    l2, board = 1e-2, replace(BOTH, exposures=("view", "like"))
+    still = {"id_dropout": 0.0, "averaging": 0.0, "clip": 0.0, "max_length": 0, "users": True, "embedding_l2": l2}
+    pace = {"batch_size": 65_536, "epochs": 200, "optimizer": "adam", "learning_rate": 0.1, "schedule": "cosine"}
+    model, asked = fit(LogisticSGD, shared(), board, **still | pace), training_questions(shared(), board)
+    x_QV = one_hot(asked.queries, fields_of(shared(), model.params), user=True)
+    n_V = x_QV.sum(0)
+    scale_V = np.sqrt(2 * 2 * l2 * np.maximum(n_V, 1))
+    for t in range(2):
+        solved = LogisticRegression(C=1.0, tol=1e-9, max_iter=10_000).fit(x_QV / scale_V, asked.outcomes[:, t])
+        found_V = model.net.table.weight.detach().numpy()[:, t]
+        assert np.ptp(found_V) > 1
+        assert model.net.bias_T[t].item() == pytest.approx(solved.intercept_[0], abs=5e-3)
+        np.testing.assert_allclose(found_V, solved.coef_[0] / scale_V, atol=1e-2)
 
 
 def test_cross_layers_are_their_formula():
@@ -229,6 +281,14 @@ def test_statistics_are_inputs_and_saved(tmp_path):
     assert np.array_equal(DeepFM.load(tmp_path / "model").predict(ASKED), told)
 
 
+def test_answers_in_parts_are_those_at_once(monkeypatch):
+    """To the rounding of other batches; statistics are made for each part alone."""
+    model, queries = fit(DeepFM, epochs=1, statistics=True), ask(HISTORIES * 20, [3, 8, 7, 3] * 20)
+    at_once = model.predict(queries)
+    monkeypatch.setattr("recbench.asked.AT_ONCE", 7)
+    np.testing.assert_allclose(model.predict(queries), at_once, rtol=1e-5)
+
+
 def test_statistics_where_pairs_are_held_out_by_lot():
     """The questions come in parts there, each with its own statistics."""
     model = fit(FM, board=replace(BOARD, ask="window_start", split="random_pairs", horizon_days=0), statistics=True)
@@ -276,6 +336,30 @@ def test_several_behaviours(cls, tmp_path):
     assert cls is not ESMM or np.all(told[:, 0] >= told[:, 1])
     model.save(tmp_path / "model")
     assert np.array_equal(cls.load(tmp_path / "model").predict(ASKED), told)
+
+
+@pytest.mark.parametrize("cls", [MMoE, PLE, ESMM])
+def test_a_single_task_self_shares_nothing(cls, tmp_path):
+    """The answer about one behaviour moves weights that the answer about the other does not, unless they share."""
+    data, rows = shared(), rows_of(ASKED, 10, None, np.array([[1, 0]] * 4, bool))
+    moved = {}
+    for apart in (False, True):
+        model = fit(cls, data, BOTH, epochs=1, apart=apart)
+        for t in range(2):
+            model.net.zero_grad()
+            model.net(rows)[:, t].sum().backward()
+            moved[apart, t] = {n for n, w in model.net.named_parameters() if w.grad is not None and w.grad.any()}
+    assert moved[False, 0] & moved[False, 1] and not moved[True, 0] & moved[True, 1]
+    assert moved[True, 0] and moved[True, 1] == {name.replace("nets.0", "nets.1") for name in moved[True, 0]}
+    loss, n = model.net.eval().loss(rows, model.params, None)
+    each = [
+        net.loss(rows._replace(outcome_BT=rows.outcome_BT[:, [t]]), model.params, None)[0]
+        for t, net in enumerate(model.net.nets)
+    ]
+    torch.testing.assert_close(loss, (each[0] + each[1]) / 2)
+    assert n == 4 and model.net.bias_T.shape == (2,)
+    model.save(tmp_path / "model")
+    assert np.array_equal(cls.load(tmp_path / "model").predict(ASKED), model.predict(ASKED))
 
 
 def test_esmm_needs_two_behaviours():

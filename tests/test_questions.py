@@ -109,11 +109,21 @@ def parts_of(events, board):
 
 
 @settings(max_examples=300, deadline=None)
-@given(EVENTS, st.sampled_from(["new", "any"]), st.sampled_from([0.0, 0.25, 1.0]), st.booleans())
-def test_questions_at_exposures_are_those_of_a_plain_loop(events, repeat, horizon_days, of_likes):
+@given(
+    EVENTS,
+    st.sampled_from(["new", "any"]),
+    st.sampled_from([0.0, 0.25, 1.0]),
+    st.booleans(),
+    st.sampled_from([1, 5, 99]),
+)
+def test_questions_at_exposures_are_those_of_a_plain_loop(events, repeat, horizon_days, of_likes, piece):
+    """Whatever number of events is looked at together."""
     exposures = ("view", "like") if of_likes else ("view",)
     board = replace(FEED, repeat=repeat, horizon_days=horizon_days, exposures=exposures)
-    parts = parts_of(events, board)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbench.exposures.PIECE", piece)
+        parts = parts_of(events, board)
+        learned = parts and training_questions(parts.train, board)
     if parts is None:
         return
     end = max(e[2] for e in events) + 1
@@ -121,7 +131,6 @@ def test_questions_at_exposures_are_those_of_a_plain_loop(events, repeat, horizo
     assert told(parts.test) == exposures_by_hand(events, board, test_cut, end)
     assert told(parts.valid) == exposures_by_hand(events, board, valid_cut, test_cut)
     last = max(e[2] for e in events if e[2] < valid_cut) + 1
-    learned = training_questions(parts.train, board)
     assert told(learned) == exposures_by_hand(events, board, -1, last)
     assert np.all(learned.rates == 1) and learned.targets == board.behaviors
 

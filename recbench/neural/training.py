@@ -52,6 +52,13 @@ class Steps(pl.LightningModule):
         self.register_buffer("share_I", share_I, persistent=False)
         self.average = copy.deepcopy(network).requires_grad_(False) if params.averaging else None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """The name of a hook, which Lightning leaves here dozens of times a step, is no weight that torch need register."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def answering(self) -> Network:
         """The network that answers: the average where there is one."""
@@ -121,7 +128,7 @@ class Watch(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         own = self.context.team.number * 10**12  # each process draws for its own share
-        torch.manual_seed((self.context.seed * 10**6 + trainer.global_step + own) % 2**63)
+        seed_step((self.context.seed * 10**6 + trainer.global_step + own) % 2**63, pl_module.device)
         n_falls = sum(epoch <= len(self.curve) for epoch in self.rate_falls)
         share = share_of_rate(self.model.params, trainer.global_step, pl_module.n_steps, n_falls)
         for group in trainer.optimizers[0].param_groups:
@@ -195,6 +202,14 @@ class Watch(pl.Callback):
             self.context.folder.mkdir(parents=True, exist_ok=True)
             trainer.save_checkpoint(self.context.folder / f"{LAST}.new")
             os.replace(self.context.folder / f"{LAST}.new", self.context.folder / LAST)
+
+
+def seed_step(seed: int, device: torch.device) -> None:
+    """Seed the processor and the device in use: `torch.manual_seed` notes the stack for each kind of device that has not
+    begun yet, which takes longer than a step of a small network, and keeps it."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def train_network(model: TorchRecommender, train: Dataset, context: Context) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from recbench_behavior.networks import BehaviorNetwork, Layers, Read
-from recbench_behavior.neural import DeepParams, FieldParams
+from recbench_behavior.neural import DeepParams, FieldParams, VectorParams
 from recbench_behavior.rows import Rows
 
 
@@ -24,11 +24,26 @@ def pairwise(vectors_BFD: Tensor) -> Tensor:
     return (vectors_BFD.sum(1).square() - vectors_BFD.square().sum(1)) / 2
 
 
+class OneLayer(BehaviorNetwork):
+    """Bias + a weight of each field's value + weights of the dense inputs."""
+
+    def __init__(self, facts: dict[str, Any], params: FieldParams) -> None:
+        super().__init__(facts, params)
+        self.reads_history = False  # but for the dense inputs
+        self.dense_linear = nn.Linear(self.n_dense, len(facts["targets"]), bias=False)
+        for weights in (self.table.weight, self.dense_linear.weight):
+            nn.init.zeros_(weights)
+
+    def logits(self, read: Read, rows: Rows) -> Tensor:
+        """(B, T) the sum."""
+        return self.bias_T + read.fields_BFD.sum(1) + self.dense_linear(read.dense_BK)
+
+
 class Pooled(BehaviorNetwork):
     """Base of networks that read a history as means: of each behaviour the mean over all events, scaled by a vector of
     the behaviour, so that what was shown and not liked can count against its like."""
 
-    def __init__(self, facts: dict[str, Any], params: FieldParams) -> None:
+    def __init__(self, facts: dict[str, Any], params: VectorParams) -> None:
         super().__init__(facts, params)
         if self.reads_history:
             self.role_ME = nn.Parameter(torch.ones(self.n_behaviors, self.item_width))
@@ -47,7 +62,7 @@ class FactorizationMachine(Pooled):
     """Bias + linear weights + sum over pairs of <v_i, v_j>; where several behaviours are asked about, each has its own
     weights of the D products, 1 at first."""
 
-    def __init__(self, facts: dict[str, Any], params: FieldParams) -> None:
+    def __init__(self, facts: dict[str, Any], params: VectorParams) -> None:
         super().__init__(facts, params)
         n_targets = len(facts["targets"])
         self.linear = nn.Embedding(self.table.num_embeddings, n_targets)

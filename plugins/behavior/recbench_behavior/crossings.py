@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recbench.params import param
-from recbench_behavior.neural import BehaviorModel, DeepParams, FieldParams
+from recbench_behavior.neural import BehaviorModel, DeepParams, VectorParams
 
 if TYPE_CHECKING:
     from recbench_behavior.networks import BehaviorNetwork
@@ -19,6 +19,23 @@ class CrossParams(DeepParams):
     crosses: int = param(2, "Cross layers.", low=1, high=10)
 
 
+class LogisticSGD(BehaviorModel):
+    """Logistic regression as a network of one layer, trained in batches: for logs whose questions no memory holds at once
+    (as for clicks in McMahan et al., KDD 2013, doi 10.1145/2487575.2488200).
+
+    y = w_0 + sum_i w_i x_i: a weight for each value of a field (hashed where there are more than `buckets`) and one for
+    each dense input, no products. Each behaviour asked about has its own. `embedding_l2` counts a weight once for each
+    question that looks it up. Of a history it reads how long it is and the share of each behaviour; `statistics` tell more.
+    """
+
+    small = {name: value for name, value in BehaviorModel.small.items() if name != "dim"}
+
+    def network_class(self) -> type[BehaviorNetwork]:
+        from recbench_behavior.crossing_networks import OneLayer
+
+        return OneLayer
+
+
 class FM(BehaviorModel):
     """Factorization machine: linear weights and a product of vectors for each pair of fields (Rendle, ICDM 2010, doi
     10.1109/ICDM.2010.127).
@@ -28,7 +45,7 @@ class FM(BehaviorModel):
     categories are averaged; several behaviours asked about share the vectors and have their own weights.
     """
 
-    Params = FieldParams
+    Params = VectorParams
 
     def network_class(self) -> type[BehaviorNetwork]:
         from recbench_behavior.crossing_networks import FactorizationMachine

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, lessons
+from recbench.asked import Known, answered, lessons
 from recbench.data import Queries
 from recbench.dataset import Dataset
 from recbench.features import Features
@@ -46,7 +46,7 @@ class Lesson:
 
 
 class Judge(Recommender):
-    """Base: `learn` fills `known` and `base_B` and gives the lesson."""
+    """Base: `learn` fills `known` and `base_B` and gives the lesson; `answer` is the subclass's."""
 
     traits = Traits(tasks=("behavior",))
     fitted = ("base_B",)
@@ -65,6 +65,14 @@ class Judge(Recommender):
         outcomes_NB = np.concatenate(outcomes)
         self.base_B = base_rates(outcomes_NB)
         return Lesson(queries, Features(np.concatenate(values), names), outcomes_NB)
+
+    def predict(self, queries: Queries) -> NDArray:
+        """(Q, B) float64, part after part."""
+        return answered(self.answer, queries, len(self.base_B))
+
+    def answer(self, queries: Queries) -> NDArray:
+        """(Q, B) of so many questions that memory holds their features."""
+        raise NotImplementedError
 
 
 def base_rates(outcomes_NB: NDArray) -> NDArray:

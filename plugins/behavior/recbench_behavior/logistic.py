@@ -108,7 +108,7 @@ class LogisticRegression(Judge):
         hashed = vstack([columns(queries) for queries in lesson.queries], format="csr") * np.float32(self.field_scale)
         return hstack([csr_matrix(self.rules(lesson.features).values), hashed], format="csr", dtype=np.float32)
 
-    def predict(self, queries: Queries) -> NDArray:
+    def answer(self, queries: Queries) -> NDArray:
         """(Q, B) float64; a user whom training never met is known by features and item."""
         from scipy.special import expit
 

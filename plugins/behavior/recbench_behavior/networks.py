@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from recbench.neural.network import Network
 from recbench_behavior.fields import MOMENTS, Fields
-from recbench_behavior.neural import FieldParams
+from recbench_behavior.neural import FieldParams, VectorParams
 from recbench_behavior.rows import Rows
 
 STD = 0.02  # of vectors at first
@@ -46,7 +46,8 @@ class Read(NamedTuple):
 
 class BehaviorNetwork(Network):
     """Base of the networks: a subclass makes `logits` of what is read. Dense inputs are the statistics and, where the
-    history is read, the share of each behaviour in it and log(1 + length)."""
+    history is read, the share of each behaviour in it and log(1 + length). Where ids have no vectors, D is T: the table
+    holds a weight for each behaviour asked about."""
 
     compiles = ()
     user_row_U: Tensor
@@ -60,10 +61,12 @@ class BehaviorNetwork(Network):
         self.n_behaviors = facts["n_behaviors"]
         self.n_fields = (facts["n_users"] > 0) + self.n_columns + sum(name in facts["begins"] for name in MOMENTS)
         self.n_dense = facts["n_statistics"] + (self.n_behaviors + 1 if params.max_length else 0)
-        self.item_width = self.n_columns * params.dim
-        self.table = nn.Embedding(max(1, facts["n_rows"]), params.dim)
+        dim = params.dim if isinstance(params, VectorParams) else len(facts["targets"])
+        self.item_width = self.n_columns * dim
+        self.table = nn.Embedding(max(1, facts["n_rows"]), dim)
         nn.init.normal_(self.table.weight, std=STD)
         n_starts = facts["n_item_starts"]
+        self.one_each = facts["n_item_rows"] == n_starts - 1  # no item has several categories: then nothing is averaged
         for name, n in (
             ("user_row_U", facts["n_users"]),
             ("item_row_P", facts["n_item_rows"]),
@@ -115,10 +118,16 @@ class BehaviorNetwork(Network):
         """The rows of the table that a batch looks up; in training an id is taken for an unknown one by chance."""
         n, begins, device = self.n_columns, self.facts["begins"], rows.item_N.device
         bag_NC = rows.item_N[:, None] * n + torch.arange(n, device=device)
-        start_NC, size_NC = self.item_start_P[bag_NC], self.item_start_P[bag_NC + 1] - self.item_start_P[bag_NC]
-        first_NC = (size_NC.flatten().cumsum(0) - size_NC.flatten()).view_as(bag_NC)
-        at_P = torch.repeat_interleave((start_NC - first_NC).flatten(), size_NC.flatten())
-        row_P = self.item_row_P[at_P + torch.arange(len(at_P), device=device)]
+        if self.one_each:
+            first_NC, row_P = (
+                torch.arange(bag_NC.numel(), device=device).view_as(bag_NC),
+                self.item_row_P[bag_NC].flatten(),
+            )
+        else:
+            start_NC, size_NC = self.item_start_P[bag_NC], self.item_start_P[bag_NC + 1] - self.item_start_P[bag_NC]
+            first_NC = (size_NC.flatten().cumsum(0) - size_NC.flatten()).view_as(bag_NC)
+            at_P = torch.repeat_interleave((start_NC - first_NC).flatten(), size_NC.flatten())
+            row_P = self.item_row_P[at_P + torch.arange(len(at_P), device=device)]
         if self.facts["columns"][:1] == ["item"]:
             row_P = row_P.index_fill(0, first_NC[self._forgotten(rows.item_N), 0], begins["item"])
         asked = []
@@ -139,8 +148,13 @@ class BehaviorNetwork(Network):
 
     def looked_up(self, table: nn.Embedding, places: Places) -> tuple[Tensor, Tensor]:
         """(N, C, width) of the distinct items' fields, the mean where a field has several, and (B, F, width) of the others."""
+        shape_NC, row_BF = places.first_NC.shape, places.row_BF
+        if self.one_each:  # in one look-up, for each has a gradient as large as the table
+            both = table(torch.cat([places.row_P, row_BF.flatten()]))
+            bags, asked = both.split([len(places.row_P), row_BF.numel()])
+            return bags.view(*shape_NC, table.embedding_dim), asked.view(*row_BF.shape, table.embedding_dim)
         bags = F.embedding_bag(places.row_P, table.weight, places.first_NC.flatten(), mode="mean")
-        return bags.view(*places.first_NC.shape, table.embedding_dim), table(places.row_BF)
+        return bags.view(*shape_NC, table.embedding_dim), table(row_BF)
 
     def dense(self, rows: Rows) -> Tensor:
         """(B, K) the dense inputs."""
@@ -163,5 +177,5 @@ class Layers(nn.Sequential):
     def __init__(self, n_in: int, width: int, layers: int, dropout: float, n_out: int = 0) -> None:
         parts: list[nn.Module] = []
         for size in [n_in, *[width] * (layers - 1)]:
-            parts += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
+            parts += [nn.Linear(size, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         super().__init__(*parts, *([nn.Linear(width, n_out)] if n_out else []))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, asked_in_training, question_features
+from recbench.asked import Known, answered, asked_in_training, question_features
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams, rate_prior
 from recbench.model import Context, Recommender, Traits
@@ -48,7 +48,6 @@ class FieldParams(FitParams):
         0.99, "Decay of the running average of the weights, which is what answers; 0: none.", low=0.0, high=0.99999
     )
     patience: int = param(2, "Epochs without a better headline before training stops.", low=1, high=10_000)
-    dim: int = param(16, "Width of the vector of an id or a category.", low=1, high=256)
     embedding_l2: float = param(
         1e-4, "Weight of the squared vectors that a question looks up.", low=1e-7, high=1e-1, log=True, tune=True
     )
@@ -83,7 +82,14 @@ class FieldParams(FitParams):
 
 
 @dataclass(frozen=True)
-class DeepParams(FieldParams):
+class VectorParams(FieldParams):
+    """The same where ids have vectors."""
+
+    dim: int = param(16, "Width of the vector of an id or a category.", low=1, high=256)
+
+
+@dataclass(frozen=True)
+class DeepParams(VectorParams):
     """The same with layers."""
 
     width: int = param(128, "Width of the hidden layers.", low=4, high=4096)
@@ -207,6 +213,11 @@ class BehaviorModel(TorchRecommender):
 
     def predict(self, queries: Queries) -> NDArray:
         """(Q, T) float64 probabilities of the behaviours asked about."""
+        with self.answering():
+            return answered(self.answer, queries, len(self.facts["targets"]))
+
+    def answer(self, queries: Queries) -> NDArray:
+        """(Q, T) of so many questions that memory holds their statistics."""
         import torch
 
         from recbench_behavior.rows import rows_of
@@ -214,18 +225,14 @@ class BehaviorModel(TorchRecommender):
         out_QT = np.empty((len(queries), len(self.facts["targets"])))
         order = np.argsort(queries.items.lengths, kind="stable")  # like lengths together: less padding
         device = self.net.bias_T.device
-        statistics_QK = self._statistics(queries) if self.facts["n_statistics"] else None
-        with self.answering():
-            for at in range(0, len(order), QUESTIONS):
-                some = order[at : at + QUESTIONS]
-                told = None if statistics_QK is None else statistics_QK[some]
-                rows = rows_of(queries.take(some), self.params.max_length, told).to(device)
-                out_QT[some] = torch.sigmoid(self.net(rows).double()).cpu().numpy()
+        known, rules = self.known, self.rules
+        statistics_QK = None if known is None or rules is None else rules(known.features(queries)).values
+        for at in range(0, len(order), QUESTIONS):
+            some = order[at : at + QUESTIONS]
+            told = None if statistics_QK is None else statistics_QK[some]
+            rows = rows_of(queries.take(some), self.params.max_length, told).to(device)
+            out_QT[some] = torch.sigmoid(self.net(rows).double()).cpu().numpy()
         return out_QT
-
-    def _statistics(self, queries: Queries) -> NDArray:
-        assert self.rules is not None and self.known is not None
-        return self.rules(self.known.features(queries)).values
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, the rest as JSON; where statistics are inputs, what they are made of as arrays."""

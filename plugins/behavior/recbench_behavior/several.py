@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MMoEParams(DeepParams):
+class SeveralParams(DeepParams):
+    """The same for several behaviours."""
+
+    apart: bool = param(
+        False,
+        "Whether each behaviour has a network of its own and nothing is shared: the single-task self to compare with.",
+    )
+
+
+@dataclass(frozen=True)
+class MMoEParams(SeveralParams):
     """The same with experts, which are hidden layers."""
 
     width: int = param(64, "Width of the hidden layers of experts and towers.", low=4, high=4096)
@@ -42,9 +52,9 @@ class MMoE(BehaviorModel):
     small = BehaviorModel.small | {"width": 8}
 
     def network_class(self) -> type[BehaviorNetwork]:
-        from recbench_behavior.several_networks import ExpertNetwork
+        from recbench_behavior.several_networks import ExpertNetwork, ExpertsApart
 
-        return ExpertNetwork
+        return ExpertsApart if self.params.apart else ExpertNetwork
 
 
 class PLE(BehaviorModel):
@@ -58,9 +68,9 @@ class PLE(BehaviorModel):
     small = BehaviorModel.small | {"width": 8, "levels": 2}
 
     def network_class(self) -> type[BehaviorNetwork]:
-        from recbench_behavior.several_networks import ExpertNetwork
+        from recbench_behavior.several_networks import ExpertNetwork, ExpertsApart
 
-        return ExpertNetwork
+        return ExpertsApart if self.params.apart else ExpertNetwork
 
 
 class ESMM(BehaviorModel):
@@ -72,11 +82,11 @@ class ESMM(BehaviorModel):
     it: name them in an order in which each comes through the one before.
     """
 
-    Params = DeepParams
+    Params = SeveralParams
     small = BehaviorModel.small | {"width": 16}
     least_behaviors = 2
 
     def network_class(self) -> type[BehaviorNetwork]:
-        from recbench_behavior.several_networks import ChainNetwork
+        from recbench_behavior.several_networks import ChainNetwork, TowersApart
 
-        return ChainNetwork
+        return TowersApart if self.params.apart else ChainNetwork

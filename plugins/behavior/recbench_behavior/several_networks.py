@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.network import Network
 from recbench_behavior.crossing_networks import Pooled
 from recbench_behavior.fields import Fields
-from recbench_behavior.networks import Layers, Read
+from recbench_behavior.networks import BehaviorNetwork, Layers, Read
 from recbench_behavior.neural import DeepParams
 from recbench_behavior.rows import Rows
 from recbench_behavior.several import MMoEParams
@@ -94,3 +95,48 @@ class ChainNetwork(Pooled):
         """(B, T) of the behaviours themselves."""
         x_BX = torch.cat([self.all_fields(read, rows).flatten(1), read.dense_BK], dim=1)
         return chained(self.bias_T + torch.cat([tower(x_BX) for tower in self.towers], dim=1))
+
+
+class Apart(Network):
+    """A network of one behaviour for each of those asked about: they share the batches and nothing else."""
+
+    compiles = ()
+    kind: type[BehaviorNetwork]
+
+    def __init__(self, facts: dict[str, Any], params: DeepParams) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(self.kind(facts | {"targets": [name]}, params) for name in facts["targets"])
+
+    @property
+    def bias_T(self) -> Tensor:
+        """(T,) of all networks."""
+        return torch.cat([net.bias_T for net in self.nets])
+
+    def begun(self, fields: Fields, rate_T: NDArray) -> Self:
+        """Each network with its rows and its rate."""
+        for net, rate in zip(self.nets, rate_T, strict=True):
+            net.begun(fields, np.array([rate]))
+        return self
+
+    def forward(self, rows: Rows) -> Tensor:
+        """(B, T) the logits, one of each network."""
+        return torch.cat([net(rows) for net in self.nets], dim=1)
+
+    def loss(self, batch: Rows, params: DeepParams, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The mean of the networks' losses, and the number of questions."""
+        assert batch.outcome_BT is not None
+        alone = [batch._replace(outcome_BT=true_B1) for true_B1 in batch.outcome_BT.split(1, dim=1)]
+        losses = [net.loss(own, params, share_I)[0] for net, own in zip(self.nets, alone, strict=True)]
+        return torch.stack(losses).mean(), len(batch.user_B)
+
+
+class ExpertsApart(Apart):
+    """Experts and a gate for each behaviour."""
+
+    kind = ExpertNetwork
+
+
+class TowersApart(Apart):
+    """Hidden layers for each behaviour: a chain of one link."""
+
+    kind = ChainNetwork

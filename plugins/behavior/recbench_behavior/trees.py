@@ -97,10 +97,10 @@ class GBDT(Judge):
         pace = {"learning_rate": p.learning_rate, "feature_fraction": p.feature_share}
         return {"objective": "binary", "metric": "binary_logloss", "verbosity": -1} | repeatable | size | pace
 
-    def predict(self, queries: Queries) -> NDArray:
+    def answer(self, queries: Queries) -> NDArray:
         """(Q, B) float64 from history and item, so a new user needs no refit."""
         values, out_QB = self.known.features(queries).values, np.tile(self.base_B, (len(queries), 1))
-        for b, booster in self.boosters.items() if len(queries) else ():
+        for b, booster in self.boosters.items():
             out_QB[:, b] = booster.predict(values, num_threads=1)
         return out_QB
 
