@@ -10,20 +10,19 @@ tune() { # BOARD MODELS [OVERRIDES ...]
     python -m recbench -m "board=$1" "model=$2" "${@:3}" calibration=isotonic sweep=bayes submit=true trainer.threads=1
 }
 
-fields=prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2
-tune video-like $fields,din,bst
+tune video-like prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst
 tune video-like transformer model.dim=64
-tune ecommerce-sim-purchase $fields,din,bst,mmoe,ple,esmm
+tune ecommerce-sim-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple,esmm
 tune ecommerce-sim-purchase mmoe,ple,esmm model.apart=true
 tune ecommerce-sim-purchase transformer model.dim=64
-tune social-sim-engagement $fields,din,bst,mmoe,ple
+tune social-sim-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-sim-engagement mmoe,ple model.apart=true
 tune social-sim-engagement transformer model.dim=64
-tune social-engagement $fields,din,bst,mmoe,ple
+tune social-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-engagement mmoe,ple model.apart=true
 tune social-engagement transformer model.dim=64
 # histories are sets there: no sequence model applies
-tune retailrocket-purchase $fields,mmoe,ple,esmm
+tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
 tune retailrocket-purchase mmoe,ple,esmm model.apart=true
 # a million questions: one pass, in large batches
 tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt
