@@ -57,7 +57,7 @@ def bars(kept: list[dict[str, Any]]) -> str:
                 rows.append([what, "at least 1", f"{ratio:.2f}", held(ratio >= 1)])
     for few, many in scored(kept):
         more, answers = many["mb"] - few["mb"], (many["asked"] - few["asked"]) * 8 / 2**20
-        what = f"{many['model']}: MB that {many['asked']:,} questions take beyond those of {few['asked']:,}"
+        what = f"{many['model']}: MB that {many['asked']:,.0f} questions take beyond those of {few['asked']:,.0f}"
         rows.append(
             [what, f"at most {answers + SCORING_MB:.0f}", f"{max(0.0, more):.0f}", held(more <= answers + SCORING_MB)]
         )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One virtual environment for each rival of benchmarks/sequential.py, ratings.py, classic.py and behavior.py, versions pinned; about
-# 1.5 GB each, 0.3 GB for surprise and implicit.
+# One virtual environment for each rival of benchmarks/sequential.py, ratings.py, classic.py and behavior.py, its versions
+# pinned; about 1.5 GB each, 0.3 GB for surprise and implicit.
 #
 #   bash benchmarks/make_rivals.sh FOLDER [NAME ...]      NAME: rectools, replay, recbole, surprise, implicit, lenskit,
 #                                                         cornac, fuxictr, rechub; all of them where none is given
@@ -24,7 +24,9 @@ for name in "$@"; do
         cornac) packages=("cornac==3.0.1" "pandas") ;;  # its torch is not declared
         fuxictr) packages=("fuxictr==2.3.10" "numpy==2.4.6" "pandas==3.1.1") ;;
         rechub) packages=("torch-rechub==0.9.0" "numpy==2.4.6" "pandas==3.1.1") ;;
-        *) echo "unknown rival '$name'; known: rectools, replay, recbole, surprise, implicit, lenskit, cornac, fuxictr, rechub" >&2 && exit 2 ;;
+        *)
+            echo "unknown rival '$name'; known: rectools, replay, recbole, surprise, implicit, lenskit, cornac, fuxictr, rechub" >&2
+            exit 2 ;;
     esac
     if [ ! -e "$folder/$name/made" ]; then
         "$python" -m venv --clear "$folder/$name"

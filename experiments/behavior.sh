@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Models of behaviours tuned with equal budgets on their boards: 15 trials each on validation, then the board's three seeds,
+# Models of behaviours tuned with equal budgets on their boards: the trials of the board on validation, then its three seeds,
 # probabilities bent by the isotonic step function that validation finds. A study goes on where it was left;
 # `bash experiments/behavior.sh video` runs the lines of the boards whose names hold that word. Hours in all.
 set -euo pipefail
@@ -11,20 +11,20 @@ tune() { # BOARD MODELS [OVERRIDES ...]
 }
 
 tune video-like prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst
-tune video-like transformer model.dim=64
+tune video-like transformer model.dim=64 model.blocks=1 model.epochs=15
 tune ecommerce-sim-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple,esmm
 tune ecommerce-sim-purchase mmoe,ple,esmm model.apart=true
-tune ecommerce-sim-purchase transformer model.dim=64
+tune ecommerce-sim-purchase transformer model.dim=64 model.blocks=1 model.epochs=15
 tune social-sim-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-sim-engagement mmoe,ple model.apart=true
-tune social-sim-engagement transformer model.dim=64
+tune social-sim-engagement transformer model.dim=64 model.blocks=1 model.epochs=15
 tune social-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-engagement mmoe,ple model.apart=true
-tune social-engagement transformer model.dim=64
+tune social-engagement transformer model.dim=64 model.blocks=1 model.epochs=15
 # histories are sets there: no sequence model applies
 tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
 tune retailrocket-purchase mmoe,ple,esmm model.apart=true
 # a million questions: one pass, in large batches
 tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt
 tune ecommerce-purchase logistic-sgd,fm,deepfm,dcn-v2,din,bst model.epochs=1 model.batch_size=4096
-tune ecommerce-purchase transformer model.dim=64 model.epochs=3
+tune ecommerce-purchase transformer model.dim=64 model.blocks=1 model.epochs=2

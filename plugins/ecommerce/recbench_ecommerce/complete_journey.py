@@ -82,6 +82,7 @@ class CompleteJourney(DatasetSource):
             candidates="known",
             test_window_days=14,
             valid_window_days=14,
+            budget_trials=5,  # a million questions a trial
             meaning="Will the household buy this product in the next two weeks, again or for the first time?",
         ),
     )
