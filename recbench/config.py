@@ -181,7 +181,8 @@ def _check_sweep(overrides: list[Override], kind: str, multirun: bool) -> None:
 def space_of(model: str, words: Sequence[str], kind: str, task: str = "") -> dict[str, dict[str, Any]]:
     """What is searched of a model on boards of a task: parameter -> choices, or low, high and log.
 
-    It is the plugin's own space, less what says something in another task alone; a word such as `model.dim=choice(32,64)` replaces a parameter's, a value fixes it.
+    It is the plugin's own space, less what says something in another task alone; a word such as `model.dim=choice(32,64)`
+    replaces a parameter's, a value fixes it.
     """
     cls, owner, space = registry.find("model", model).load().Params, f"model={model}", {}
     given = {o.key_or_group: o for o in _parsed(words)}
