@@ -1,0 +1,247 @@
+"""What tuned models of behaviours reach on their boards, beside each other and beside what is true of simulated worlds.
+
+    bash experiments/behavior.sh                          the tuned rows: hours, stored and resumable
+    python benchmarks/behavior_results.py                 compares them, and writes docs/behavior-results.md
+
+Run it from the repository root: the answers are read from runs/, the entries from leaderboards/; what is found is kept in
+benchmarks/behavior_results.json, and with --report the page alone is written from it.
+
+Letters: Q questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bars import BOARDS, ROOT
+from numpy.typing import NDArray
+from sequential_page import table
+
+from recbench import leaderboard, registry
+from recbench.boards import board
+from recbench.entry import write_atomically
+from recbench.errors import RecbenchError
+from recbench.evaluate import judge, measure
+from recbench.leaderboard import Row
+from recbench.metric import Probabilities, metric
+from recbench.model import Context
+from recbench.plan import Board
+from recbench.split import split
+from recbench.stats import resampled_interval
+
+RECORD, REPORT = ROOT / "benchmarks" / "behavior_results.json", ROOT / "docs" / "behavior-results.md"
+NAMES = (
+    "video-like",
+    "social-engagement",
+    "social-sim-engagement",
+    "retailrocket-purchase",
+    "ecommerce-purchase",
+    "ecommerce-sim-purchase",
+)
+DEEP = ("deepfm", "dcn-v2", "din", "bst", "transformer")
+SEVERAL = ("mmoe", "ple", "esmm")
+INTRODUCTION = """# What models of behaviours reach
+
+Written by `benchmarks/behavior_results.py` from the tuned rows of the [boards](../leaderboards) (`bash experiments/behavior.sh`):
+equal budgets of trials on validation, then three seeds, probabilities bent by the isotonic steps that validation finds. Values
+are means over seeds on the test part; differences are of these means, with the 95% interval of a paired bootstrap over users.
+Where it holds 0 the two are not told apart. Trials of all boards but `ecommerce-purchase` and `retailrocket-purchase` ran on a
+second machine (16 cores, torch 2.11); what meets the test ran on the machine that the entries name.
+"""
+
+
+def tuned(name: str) -> list[Row]:
+    """The rows of a board whose parameters were searched or that have none to search, best first."""
+    folder = BOARDS / name
+    if not folder.is_dir():
+        return []
+    return leaderboard.rows([entry for entry in leaderboard.read(folder) if entry.tuning])
+
+
+def of(rows: list[Row], model: str, **params: Any) -> Row | None:
+    """The row of a model with these parameters; `apart` and `max_length` are as shipped where they are not named."""
+    shipped = registry.find("model", model).load().Params().as_dict()
+    wanted = {name: shipped[name] for name in ("apart", "max_length") if name in shipped} | params
+    found = [
+        row for row in rows if row.model == model and all(row.entries[0].params[n] == v for n, v in wanted.items())
+    ]
+    return found[0] if found else None
+
+
+def answers(runs: Path, row: Row) -> list[Probabilities]:
+    """What the runs of a row answered, one a seed; RecbenchError where a run is not there."""
+    out = []
+    for entry in row.entries:
+        path = runs / entry.key / "predictions.npz"
+        if not path.is_file():
+            raise RecbenchError(
+                f"{path} is missing; run bash experiments/behavior.sh {entry.board} in its folder first"
+            )
+        with np.load(path) as told:
+            columns = told["predicted"], told["true"], told["user"], told["rate"]
+            out.append(Probabilities(*columns, tuple(told["behaviors"].tolist()), told["threshold"]))
+    return out
+
+
+def difference(runs: Path, a: Row, b: Row, label: str = "auc") -> dict[str, Any]:
+    """What a has over b: values, their difference's interval over users, and the difference of each seed."""
+    asked = metric(label)
+    sides = [[(told, asked.sampler(told, None)) for told in answers(runs, row)] for row in (a, b)]  # type: ignore[arg-type]
+    told = [one for side in sides for one, _ in side]
+    if any(not np.array_equal(told[0].true_QB, other.true_QB) for other in told):
+        raise RecbenchError(f"{a.model} and {b.model} were asked other questions")
+
+    def value_of(times_Q: NDArray) -> float:
+        means = [np.mean([value(times_Q) for _, value in side if value is not None]) for side in sides]
+        return float(means[0] - means[1])
+
+    low, high = resampled_interval(value_of, told[0].user_Q)
+    values = a.mean(label), b.mean(label)
+    seeds = [x.scores[label]["value"] - y.scores[label]["value"] for x, y in zip(a.entries, b.entries, strict=False)]
+    return {"a": values[0], "b": values[1], "low": low, "high": high, "seeds": seeds}
+
+
+def pairs(rows: list[Row]) -> list[tuple[str, Row, Row]]:
+    """What is compared, in words, and the two rows."""
+    chain = [of(rows, name) for name in ("prior", "logistic-regression", "fm")]
+    deep = [row for name in DEEP if (row := of(rows, name)) is not None]
+    best = max(deep, key=on_validation, default=None)  # chosen on validation, not on the test
+    out = [
+        (f"{b.model} over {a.model}", b, a)
+        for a, b in zip(chain, [*chain[1:], best], strict=True)
+        if a is not None and b is not None
+    ]
+    for name in ("din", "bst"):
+        with_history, without = of(rows, name), of(rows, name, max_length=0)
+        if with_history is not None and without is not None:
+            out.append((f"{name} over itself without the history", with_history, without))
+    for name in SEVERAL:
+        shared, apart = of(rows, name), of(rows, name, apart=True)
+        if shared is not None and apart is not None:
+            out.append((f"{name} over its single-task self", shared, apart))
+    return out
+
+
+def on_validation(row: Row) -> float:
+    """The best headline that a trial of the row reached."""
+    return max(t["valid_headline"] for t in row.entries[0].tuning if t["valid_headline"] is not None)
+
+
+def known(asked: Board) -> dict[str, float]:
+    """Log loss of who knows a simulated world, and of who knows its laws and reads the history."""
+    source = registry.find("data", asked.data).load()()
+    parts, world = split(source.load(), asked), source.world()
+    out = {}
+    for who, model in (("oracle", world.oracle()), ("scholar", world.scholar())):
+        model.fit(parts.train, Context(board=asked))
+        told = judge(model, parts.test)
+        (score,) = measure(told, parts.test, [metric("log-loss")], parts.train)
+        out[who] = score.value
+    return out
+
+
+def calibration(rows: list[Row]) -> list[list[str]]:
+    """Of each row the joint calibration error, and the largest of a behaviour."""
+    out = []
+    for label, row in zip(leaderboard.labels(rows), rows, strict=True):
+        each = [(row.mean(name), name.partition("@")[2]) for name in row.entries[0].scores if name.startswith("ece@")]
+        worst, behavior = max(each, default=(row.mean("ece"), ""))
+        out.append([f"`{label}`", f"{row.mean('ece'):.4f}", f"{worst:.4f} {behavior}".strip()])
+    return out
+
+
+def report(record: dict[str, Any]) -> str:
+    """The page."""
+    lines = [INTRODUCTION]
+    for name in NAMES:
+        if not (rows := tuned(name)):
+            continue
+        asked = board(name)
+        lines += [f"## {name}", "", f"{asked.meaning} ({', '.join(asked.behaviors)})", ""]
+        head = [
+            "model",
+            "AUC",
+            "log loss",
+            "normalised entropy",
+            "F1",
+            "accuracy",
+            "of the majority",
+            "calibration error",
+            "CPU s",
+        ]
+        worst = {cells[0]: cells[2] for cells in calibration(rows)}
+        body = []
+        for label, row in zip(leaderboard.labels(rows), rows, strict=True):
+            low, high = row.interval("auc") or (np.nan, np.nan)
+            cells = [f"`{label}`", f"{row.mean('auc'):.4f} [{low:.4f}, {high:.4f}]"]
+            cells += [
+                f"{row.mean(m):.4f}" for m in ("log-loss", "normalised-entropy", "f1", "accuracy", "majority-accuracy")
+            ]
+            cells += [
+                f"{row.mean('ece'):.4f}; {worst[f'`{label}`']}",
+                f"{np.mean([e.cpu_seconds for e in row.entries]):.0f}",
+            ]
+            body.append(cells)
+        lines += [table(head, body), ""]
+        if world := record.get(name, {}).get("known"):
+            best = min(rows, key=lambda row: row.mean("log-loss"))
+            above = {who: f"{best.mean('log-loss') / loss - 1:+.1%}" for who, loss in world.items()}
+            lines += [
+                f"Log loss of the oracle {world['oracle']:.4f}; of the scholar, who knows the world's laws and reads the same "
+                f"histories, {world['scholar']:.4f} ({world['scholar'] / world['oracle'] - 1:+.1%}): what lies between them no "
+                f"model can learn. Best model: {best.model}, {best.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
+                f"{above['scholar']} of the scholar.",
+                "",
+            ]
+        if found := record.get(name, {}).get("pairs"):
+            body = [
+                [
+                    what,
+                    f"{d['a']:.4f}",
+                    f"{d['b']:.4f}",
+                    f"{d['a'] - d['b']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]",
+                    verdict(d),
+                ]
+                for what, d in found.items()
+            ]
+            lines += [table(["AUC of", "it", "the other", "difference", "it is"], body), ""]
+    return "\n".join(lines)
+
+
+def verdict(d: dict[str, Any]) -> str:
+    """What the first is beside the second, in a word."""
+    return "not told apart" if d["low"] <= 0 <= d["high"] else "better" if d["low"] > 0 else "worse"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--only", default="", help="boards whose names hold this word; none: all")
+    parser.add_argument("--report", action="store_true", help="write the page alone")
+    given = parser.parse_args()
+    record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    try:
+        for name in [name for name in NAMES if given.only in name and not given.report]:
+            rows, found = tuned(name), {}
+            for what, a, b in pairs(rows):
+                found[what] = difference(given.runs, a, b)
+                print(f"{name}: {what}: {found[what]['a'] - found[what]['b']:+.4f}, {verdict(found[what])}", flush=True)
+            record[name] = {"pairs": found}
+            if board(name).data.endswith("-sim"):
+                record[name]["known"] = known(board(name))
+            write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+    except RecbenchError as error:
+        print(f"behavior_results: {error}", file=sys.stderr)
+        return 1
+    write_atomically(REPORT, report(record))
+    print(f"wrote {REPORT.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
