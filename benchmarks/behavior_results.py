@@ -90,7 +90,7 @@ def answers(runs: Path, row: Row) -> list[Probabilities]:
 
 def difference(runs: Path, a: Row, b: Row, label: str = "auc") -> dict[str, Any]:
     """What a has over b: values, their difference's interval over users, and the difference of each seed."""
-    asked = metric(label)
+    asked = metric(label, "behavior")
     sides = [[(told, asked.sampler(told, None)) for told in answers(runs, row)] for row in (a, b)]  # type: ignore[arg-type]
     told = [one for side in sides for one, _ in side]
     if any(not np.array_equal(told[0].true_QB, other.true_QB) for other in told):
@@ -140,7 +140,7 @@ def known(asked: Board) -> dict[str, float]:
     for who, model in (("oracle", world.oracle()), ("scholar", world.scholar())):
         model.fit(parts.train, Context(board=asked))
         told = judge(model, parts.test)
-        (score,) = measure(told, parts.test, [metric("log-loss")], parts.train)
+        (score,) = measure(told, parts.test, [metric("log-loss", "behavior")], parts.train)
         out[who] = score.value
     return out
 
