@@ -15,6 +15,7 @@ from recbench.errors import RecbenchError
 
 LISTED = (*registry.KINDS, "board")
 FOLDED = ("meaning", "allowed")  # columns that hold sentences
+WIDEST = {"default": 18}  # columns whose rare long words are folded
 NAME = 23  # width of a column of names, where none is longer
 
 
@@ -43,7 +44,8 @@ def table(rows: list[dict[str, Any]], title: str = "", columns: list[str] | None
     tight = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
     drawn = Table(title=title, title_justify="left", **tight)
     for name in columns or rows[0]:
-        drawn.add_column(name, no_wrap=name not in FOLDED)
+        folds = name in FOLDED or name in WIDEST
+        drawn.add_column(name, no_wrap=not folds, overflow="fold" if folds else "ellipsis", max_width=WIDEST.get(name))
     for row in rows:
         cells = [str(row[name]) for name in columns or row]
         drawn.add_row(*cells, style="bold" if "(this run)" in row.get("model", "") else "")

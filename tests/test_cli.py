@@ -165,7 +165,15 @@ def test_show_has_what_can_be_set_and_where_it_comes_from(quickly):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("list",), ("show", "model=transformer"), ("show", "data=ecommerce"), ("show", "board=ecommerce"), BEAUTY],
+    [
+        (),
+        ("list",),
+        ("show", "model=transformer"),
+        ("show", "model=din"),
+        ("show", "data=ecommerce"),
+        ("show", "board=ecommerce"),
+        BEAUTY,
+    ],
     ids=" ".join,
 )
 def test_nothing_is_wider_than_80_columns_or_cut(quickly, words):
