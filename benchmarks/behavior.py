@@ -39,16 +39,16 @@ SHAPE: dict[str, Any] = {
 SIZES = {"n_views": 40_000, "n_users": 1000, "n_items": 4000, "n_categories": 50}
 BATCHES, TRAINED = (512, 4096), ("deepfm", "din")
 SCORED: dict[str, dict[str, Any]] = {
-    "logistic-sgd": {"epochs": 1},
-    "deepfm": {"epochs": 1},
+    "logistic-sgd": {"epochs": 1, "statistics": False},
+    "deepfm": {"epochs": 1, "statistics": False},
     "deepfm, statistics": {"epochs": 1, "statistics": True},
-    "din": {"epochs": 1},
+    "din": {"epochs": 1, "statistics": False},
     "logistic-regression": {"iterations": 20},
     "gbdt": {"trees": 20},
 }
 ASKED = (100_000, 1_000_000)
 LOG = {"n_events": 10_000_000, "n_users": 200_000, "n_items": 100_000}
-LARGE = {"epochs": 1, "batch_size": 16_384, "max_length": 20}
+LARGE = {"epochs": 1, "statistics": False, "batch_size": 16_384, "max_length": 20}
 OURS = ("recbench", "recbench as shipped")
 
 

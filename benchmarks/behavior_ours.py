@@ -99,6 +99,7 @@ def params_of(model: str, shape: dict[str, Any]) -> dict[str, Any]:
         "max_length": shape["length"] if model == "din" else 0,
         "optimizer": "adam",
         "users": True,
+        "statistics": False,
         "min_events": 1,
         "averaging": 0.0,
         "id_dropout": 0.0,
@@ -118,7 +119,7 @@ def training(model: str, shape: dict[str, Any], sizes: dict[str, int], shipped: 
     from recbench_behavior.rows import Questions, loader
 
     data, stamps = clicks(**sizes), []
-    own = {"batch_size": shape["batch"]} if shipped else params_of(model, shape)
+    own = {"batch_size": shape["batch"], "statistics": False} if shipped else params_of(model, shape)
     context = Context(seed=1, board=BOARD, report=lambda *_: stamps.append(time.process_time()))
     trained = made(model, own | {"epochs": 1 + EPOCHS})
     trained.fit(data, context)

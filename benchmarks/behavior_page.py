@@ -8,7 +8,7 @@ from sequential_page import table
 
 NAMES = {
     "recbench": "**recbench**",
-    "recbench as shipped": "recbench, parameters as shipped",
+    "recbench as shipped": "recbench, fields as shipped",
     "fuxictr": "FuxiCTR",
     "rechub": "Torch-RecHub",
 }
@@ -27,8 +27,8 @@ What differs: FuxiCTR's DIN is that of its package, on its loader of long histor
 together from its layers, on its loader of arrays. Torch-RecHub weighs the items and the categories of a history apart, has
 Dice in DIN's hidden layers, and its DeepFM's linear part reads the vectors. recbench's DIN tells events apart by behaviour
 and age as well, and its batches hold histories of like length; FuxiCTR pads to the longest of a batch, Torch-RecHub to
-{length}. As shipped, recbench has a running average, forgets some ids in training, reads no user, and its DeepFM reads the mean
-of the history beside the fields.
+{length}. As shipped, but without statistics, recbench has a running average, forgets some ids in training, reads no user,
+and its DeepFM reads the mean of the history beside the fields.
 """
 
 

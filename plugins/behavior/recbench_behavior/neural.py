@@ -68,7 +68,10 @@ class FieldParams(FitParams):
     )
     moment: bool = param(True, "Whether hour and weekday (UTC) are fields, where the clock tells them.")
     statistics: bool = param(
-        False, "Whether the counts, rates and ages of `recbench.features` are inputs too.", tune=True
+        True,
+        "Whether the counts, rates and ages of `recbench.features` are inputs too: what some thousands of questions are too "
+        "few to find in histories. They take some 300 bytes a question learned from.",
+        tune=True,
     )
     min_events: int = param(
         2,
@@ -107,7 +110,13 @@ class BehaviorModel(TorchRecommender):
 
     Params = FieldParams
     traits = Traits(tasks=("behavior",), trained=True, stochastic=True)
-    small: ClassVar[dict[str, Any]] = {"dim": 4, "epochs": 4, "batch_size": 64, "learning_rate": 1e-2}
+    small: ClassVar[dict[str, Any]] = {
+        "dim": 4,
+        "epochs": 4,
+        "batch_size": 64,
+        "learning_rate": 1e-2,
+        "statistics": False,
+    }
     least_behaviors: ClassVar[int] = 1
     records = {"known": Known, "rules": Standard}  # where statistics are inputs: what they are made of
     known: Known | None = None
