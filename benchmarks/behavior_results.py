@@ -31,7 +31,8 @@ from recbench.leaderboard import Row
 from recbench.metric import Probabilities, metric
 from recbench.model import Context
 from recbench.plan import Board
-from recbench.split import split
+from recbench.simulate import World
+from recbench.split import Split, split
 from recbench.stats import resampled_interval
 
 RECORD, REPORT = ROOT / "benchmarks" / "behavior_results.json", ROOT / "docs" / "behavior-results.md"
@@ -43,6 +44,7 @@ NAMES = (
     "ecommerce-purchase",
     "ecommerce-sim-purchase",
 )
+ORDER = [("prior", "logistic-regression"), ("logistic-regression", "fm"), ("logistic-sgd", "fm")]
 DEEP = ("deepfm", "dcn-v2", "din", "bst", "transformer")
 SEVERAL = ("mmoe", "ple", "esmm")
 INTRODUCTION = """# What models of behaviours reach
@@ -55,12 +57,9 @@ second machine (16 cores, torch 2.11); what meets the test ran on the machine th
 """
 
 
-def tuned(name: str) -> list[Row]:
-    """The rows of a board whose parameters were searched or that have none to search, best first."""
-    folder = BOARDS / name
-    if not folder.is_dir():
-        return []
-    return leaderboard.rows([entry for entry in leaderboard.read(folder) if entry.tuning])
+def rows_of(name: str) -> list[Row]:
+    """The rows of a board, best first."""
+    return leaderboard.rows(leaderboard.read(BOARDS / name)) if (BOARDS / name).is_dir() else []
 
 
 def of(rows: list[Row], model: str, **params: Any) -> Row | None:
@@ -108,14 +107,11 @@ def difference(runs: Path, a: Row, b: Row, label: str = "auc") -> dict[str, Any]
 
 def pairs(rows: list[Row]) -> list[tuple[str, Row, Row]]:
     """What is compared, in words, and the two rows."""
-    chain = [of(rows, name) for name in ("prior", "logistic-regression", "fm")]
-    deep = [row for name in DEEP if (row := of(rows, name)) is not None]
+    deep = [row for name in DEEP if (row := of(rows, name)) is not None and row.entries[0].tuning]
     best = max(deep, key=on_validation, default=None)  # chosen on validation, not on the test
-    out = [
-        (f"{b.model} over {a.model}", b, a)
-        for a, b in zip(chain, [*chain[1:], best], strict=True)
-        if a is not None and b is not None
-    ]
+    order = [*ORDER, ("fm", best.model)] if best is not None else ORDER
+    chain = [(of(rows, a), of(rows, b)) for a, b in order]
+    out = [(f"{b.model} over {a.model}", b, a) for a, b in chain if a is not None and b is not None]
     for name in ("din", "bst"):
         with_history, without = of(rows, name), of(rows, name, max_length=0)
         if with_history is not None and without is not None:
@@ -132,10 +128,15 @@ def on_validation(row: Row) -> float:
     return max(t["valid_headline"] for t in row.entries[0].tuning if t["valid_headline"] is not None)
 
 
-def known(asked: Board) -> dict[str, float]:
+def rates(parts: Split) -> dict[str, list[float]]:
+    """Of each behaviour the share of the questions that it followed, on validation and on test."""
+    assert parts.valid is not None and parts.valid.outcomes is not None and parts.test.outcomes is not None
+    each = zip(parts.valid.outcomes.mean(0).tolist(), parts.test.outcomes.mean(0).tolist(), strict=True)
+    return {name: list(shares) for name, shares in zip(parts.test.targets, each, strict=True)}
+
+
+def known(parts: Split, world: World, asked: Board) -> dict[str, float]:
     """Log loss of who knows a simulated world, and of who knows its laws and reads the history."""
-    source = registry.find("data", asked.data).load()()
-    parts, world = split(source.load(), asked), source.world()
     out = {}
     for who, model in (("oracle", world.oracle()), ("scholar", world.scholar())):
         model.fit(parts.train, Context(board=asked))
@@ -159,7 +160,7 @@ def report(record: dict[str, Any]) -> str:
     """The page."""
     lines = [INTRODUCTION]
     for name in NAMES:
-        if not (rows := tuned(name)):
+        if not (rows := rows_of(name)):
             continue
         asked = board(name)
         lines += [f"## {name}", "", f"{asked.meaning} ({', '.join(asked.behaviors)})", ""]
@@ -188,6 +189,9 @@ def report(record: dict[str, Any]) -> str:
             ]
             body.append(cells)
         lines += [table(head, body), ""]
+        if shares := record.get(name, {}).get("rates"):
+            told = [f"{behavior} {valid:.3f} and {test:.3f}" for behavior, (valid, test) in shares.items()]
+            lines += [f"Share of the questions that it follows, on validation and on test: {', '.join(told)}.", ""]
         if world := record.get(name, {}).get("known"):
             best = min(rows, key=lambda row: row.mean("log-loss"))
             above = {who: f"{best.mean('log-loss') / loss - 1:+.1%}" for who, loss in world.items()}
@@ -227,13 +231,16 @@ def main() -> int:
     record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
     try:
         for name in [name for name in NAMES if given.only in name and not given.report]:
-            rows, found = tuned(name), {}
+            rows, found = rows_of(name), {}
             for what, a, b in pairs(rows):
                 found[what] = difference(given.runs, a, b)
                 print(f"{name}: {what}: {found[what]['a'] - found[what]['b']:+.4f}, {verdict(found[what])}", flush=True)
-            record[name] = {"pairs": found}
-            if board(name).data.endswith("-sim"):
-                record[name]["known"] = known(board(name))
+            asked = board(name)
+            source = registry.find("data", asked.data).load()()
+            parts = split(source.load(), asked)
+            record[name] = {"pairs": found, "rates": rates(parts)}
+            if hasattr(source, "world"):
+                record[name]["known"] = known(parts, source.world(), asked)
             write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
     except RecbenchError as error:
         print(f"behavior_results: {error}", file=sys.stderr)

@@ -39,7 +39,7 @@ def test_what_is_compared_is_what_was_answered(results, quickly, tmp_path, monke
         done = quickly(*sweep, *words)
         assert done.returncode == 0, done.stderr
     monkeypatch.chdir(tmp_path)
-    rows = results.tuned("tiny")
+    rows = results.rows_of("tiny")
     shared, apart = results.of(rows, "mmoe"), results.of(rows, "mmoe", apart=True)
     assert len(rows) == 3 and not shared.entries[0].params["apart"] and apart.entries[0].params["apart"]
     assert [what for what, *_ in results.pairs(rows)] == ["mmoe over its single-task self"]
