@@ -59,7 +59,7 @@ def test_what_is_compared_is_what_was_answered(results, quickly, tmp_path, monke
 def test_the_page_says_what_was_found(results, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     found = {"a": 0.75, "b": 0.7, "low": 0.02, "high": 0.08, "seeds": [0.05]}
-    record = {"ecommerce-sim-purchase": {"pairs": {"din over bst": found}, "known": {"oracle": 0.4, "scholar": 0.41}}}
+    record = {"video-like": {"pairs": {"din over bst": found}, "known": {"oracle": 0.4, "scholar": 0.41}}}
     page = results.report(record)
     assert "| din over bst | 0.7500 | 0.7000 | +0.0500 [+0.0200, +0.0800] | better |" in page
     assert "Log loss of the oracle 0.4000" in page and "0.4100 (+2.5%)" in page
