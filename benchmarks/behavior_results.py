@@ -52,8 +52,9 @@ INTRODUCTION = """# What models of behaviours reach
 Written by `benchmarks/behavior_results.py` from the tuned rows of the [boards](../leaderboards) (`bash experiments/behavior.sh`):
 equal budgets of trials on validation, then three seeds, probabilities bent by the isotonic steps that validation finds. Values
 are means over seeds on the test part; differences are of these means, with the 95% interval of a paired bootstrap over users.
-Where it holds 0 the two are not told apart. Trials of all boards but `ecommerce-purchase` and `retailrocket-purchase` ran on a
-second machine (16 cores, torch 2.11); what meets the test ran on the machine that the entries name.
+Where it holds 0 the two are not told apart. Trials of `video-like`, `social-engagement` and the simulated boards ran in part on
+a second machine (16 cores, Python 3.12, torch 2.11); what meets the test ran on the machine that the entries name. Rows that
+were not tuned have the parameters of the row they are compared with.
 """
 
 
