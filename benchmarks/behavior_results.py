@@ -12,6 +12,7 @@ Letters: Q questions.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -45,6 +46,13 @@ NAMES = (
     "ecommerce-sim-purchase",
 )
 ORDER = [("prior", "logistic-regression"), ("logistic-regression", "fm"), ("logistic-sgd", "fm")]
+ALONE = (
+    "prior",
+    "logistic-sgd",
+    "fm",
+    "bst",
+)  # what each of them adds, where fields and histories are all that is read
+VARIED = ("apart", "max_length", "statistics")
 DEEP = ("deepfm", "dcn-v2", "din", "bst", "transformer")
 SEVERAL = ("mmoe", "ple", "esmm")
 INTRODUCTION = """# What models of behaviours reach
@@ -63,14 +71,28 @@ def rows_of(name: str) -> list[Row]:
     return leaderboard.rows(leaderboard.read(BOARDS / name)) if (BOARDS / name).is_dir() else []
 
 
-def of(rows: list[Row], model: str, **params: Any) -> Row | None:
-    """The row of a model with these parameters; `apart` and `max_length` are as shipped where they are not named."""
+def settled(row: Row) -> dict[str, Any]:
+    """What of `VARIED` a model has, and its value; None where it was searched."""
+    entry = row.entries[0]
+    searched = {name for trial in entry.tuning for name in trial["params"]}
+    return {name: None if name in searched else entry.params[name] for name in VARIED if name in entry.params}
+
+
+def of(rows: list[Row], model: str, **fixed: Any) -> Row | None:
+    """The row of a model for which these parameters were fixed, and the others of `VARIED` are as shipped or searched."""
     shipped = registry.find("model", model).load().Params().as_dict()
-    wanted = {name: shipped[name] for name in ("apart", "max_length") if name in shipped} | params
-    found = [
-        row for row in rows if row.model == model and all(row.entries[0].params[n] == v for n, v in wanted.items())
-    ]
-    return found[0] if found else None
+    for row in (row for row in rows if row.model == model):
+        told = settled(row).items()
+        if all(value == fixed[name] if name in fixed else value in (None, shipped[name]) for name, value in told):
+            return row
+    return None
+
+
+def fields_alone(rows: list[Row], model: str) -> Row | None:
+    """The row of a model without statistics, whether they were left out or found to be no help; of `prior` the row."""
+    row = of(rows, model)
+    alone = row is not None and not row.entries[0].params.get("statistics", False)
+    return row if alone else of(rows, model, statistics=False)
 
 
 def answers(runs: Path, row: Row) -> list[Probabilities]:
@@ -108,20 +130,17 @@ def difference(runs: Path, a: Row, b: Row, label: str = "auc") -> dict[str, Any]
 
 def pairs(rows: list[Row]) -> list[tuple[str, Row, Row]]:
     """What is compared, in words, and the two rows."""
-    deep = [row for name in DEEP if (row := of(rows, name)) is not None and row.entries[0].tuning]
+    deep = [row for name in DEEP if (row := of(rows, name)) is not None]
     best = max(deep, key=on_validation, default=None)  # chosen on validation, not on the test
     order = [*ORDER, ("fm", best.model)] if best is not None else ORDER
-    chain = [(of(rows, a), of(rows, b)) for a, b in order]
-    out = [(f"{b.model} over {a.model}", b, a) for a, b in chain if a is not None and b is not None]
+    found = [(f"{b} over {a}", of(rows, b), of(rows, a)) for a, b in order]
+    for a, b in itertools.pairwise(ALONE):
+        found.append((f"{b} over {a}, without statistics", fields_alone(rows, b), fields_alone(rows, a)))
     for name in ("din", "bst"):
-        with_history, without = of(rows, name), of(rows, name, max_length=0)
-        if with_history is not None and without is not None:
-            out.append((f"{name} over itself without the history", with_history, without))
-    for name in SEVERAL:
-        shared, apart = of(rows, name), of(rows, name, apart=True)
-        if shared is not None and apart is not None:
-            out.append((f"{name} over its single-task self", shared, apart))
-    return out
+        without = of(rows, name, max_length=0, statistics=False)
+        found.append((f"{name} over itself without the history", of(rows, name), without))
+    found += [(f"{name} over its single-task self", of(rows, name), of(rows, name, apart=True)) for name in SEVERAL]
+    return [(what, a, b) for what, a, b in found if a is not None and b is not None]
 
 
 def on_validation(row: Row) -> float:

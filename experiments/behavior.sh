@@ -21,6 +21,9 @@ tune social-sim-engagement transformer model.dim=64 model.blocks=1 model.epochs=
 tune social-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-engagement mmoe,ple model.apart=true
 tune social-engagement transformer model.dim=64 model.blocks=1 model.epochs=15
+# what fields and histories come to alone
+tune video-like logistic-sgd model.statistics=false
+tune ecommerce-sim-purchase logistic-sgd,fm,bst model.statistics=false
 # histories are sets there: no sequence model applies
 tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
 tune retailrocket-purchase mmoe,ple,esmm model.apart=true
