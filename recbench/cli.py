@@ -74,7 +74,8 @@ def _hydra(words: list[str]) -> int:
         if not given.shell_completion:  # whose words are a shell's, and half written
             config.check_words(given.overrides, given.multirun)
         # Overrides in one block, or argparse would refuse them; the name under which Tab completion is installed.
-        sys.argv = ["recbench", *given.overrides, *[word for word in words if word not in given.overrides]]
+        own = given.overrides if given.shell_completion else config.of_each(given.overrides)
+        sys.argv = ["recbench", *own, *[word for word in words if word not in given.overrides]]
         failed.clear()
         hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")(_job)()
     except (HydraException, OmegaConfBaseException) as error:

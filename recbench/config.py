@@ -27,6 +27,7 @@ from recbench.settings import Run, Search, Trainer
 GROUPS = ("model", "data")
 CELLS = (*GROUPS, "board")
 OTHER_GROUPS = ("sweep", "track", "trainer")
+FORCED = "++"  # before a word: set, whether or not it is there
 _HERE = Path(__file__).resolve().parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 
@@ -284,7 +285,14 @@ def search_of(config: DictConfig) -> Search | None:
     return Search(kind=sweep.kind, trials=sweep.trials) if sweep else None
 
 
+def of_each(words: list[str]) -> list[str]:
+    """The words as Hydra takes them where several models or data sets are named: what all jobs share it composes without
+    any of them, and would know no parameter to set, so that `model.x=1` has to read `++model.x=1`. They were checked."""
+    several = tuple(f"{o.key_or_group}." for o in _parsed(words) if o.key_or_group in GROUPS and o.is_sweep_override())
+    return [FORCED + word if word.startswith(several) else word for word in words]
+
+
 def words_of(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     """The words of a job as the user would write them, its ranges back in place."""
-    kept = [word for word in overrides if not word.startswith("+sweep.space=")]
+    kept = [word.removeprefix(FORCED) for word in overrides if not word.startswith("+sweep.space=")]
     return [*kept, *(config.sweep.space if config.get("sweep") else [])]

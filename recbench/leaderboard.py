@@ -72,20 +72,21 @@ def rows(entries: list[Entry]) -> list[Row]:
 def labels(ordered: list[Row]) -> list[str]:
     """The model of each row, and behind it the parameters that tell it from other rows of the model.
 
-    Those that a sweep searched are left out where others tell the rows apart.
+    Those that the row's own sweep searched are left out where the others tell the rows apart.
     """
-    out = []
+    told = []
     for row in ordered:
         params = _decisive(row.entries[0])
-        alike = [r.entries[0] for r in ordered if r.model == row.model]
-        known = [_decisive(entry) for entry in alike]
-        differ = [name for name in params if any(other.get(name) != params[name] for other in known)]
-        searched = {name for e in alike for trial in e.tuning for name in trial["params"]}
-        told = [name for name in differ if name not in searched]
-        if sum(all(other.get(name) == params[name] for name in told) for other in known) > 1:
-            told = differ
-        out.append(" ".join([row.model, *(f"{name}={params[name]}" for name in told)]))
-    return out
+        known = [_decisive(r.entries[0]) for r in ordered if r.model == row.model]
+        differ = {name: params[name] for name in params if any(other.get(name) != params[name] for other in known)}
+        searched = {name for entry in row.entries for trial in entry.tuning for name in trial["params"]}
+        told.append((_label(row, {n: v for n, v in differ.items() if n not in searched}), _label(row, differ)))
+    short = [label for label, _ in told]
+    return [label if short.count(label) == 1 else long for label, long in told]
+
+
+def _label(row: Row, params: dict[str, Any]) -> str:
+    return " ".join([row.model, *(f"{name}={value}" for name, value in params.items())])
 
 
 def _decisive(entry: Entry) -> dict[str, Any]:

@@ -85,6 +85,19 @@ def test_off_the_board_runs_but_is_not_submitted(quickly, tmp_path):
     assert not entry["on_board"] and not (tmp_path / "leaderboards").exists()
 
 
+def test_a_parameter_of_several_models_is_set_in_each(quickly, tmp_path):
+    """What is composed for all jobs names no model then, and must not refuse the parameter."""
+    for sweep in ((), ("sweep=random", "sweep.trials=1", "seed=1")):
+        done = quickly("-m", "model=item-knn,user-knn", "model.neighbours=7", "data=acme-beauty,acme-beauty", *sweep)
+        assert done.returncode == 0, done.stderr
+    found = entries(tmp_path / "runs")
+    assert {entry["model"] for entry in found} == {"item-knn", "user-knn"}
+    assert {entry["params"]["neighbours"] for entry in found} == {7}
+    assert all("++" not in entry["command"] and "model.neighbours=7" in entry["command"] for entry in found)
+    wrong = quickly("-m", "model=item-knn,random", "model.neighbours=7", "data=acme-beauty")
+    assert wrong.returncode == 1 and "neighbours" in wrong.stderr and "++" not in wrong.stderr
+
+
 def test_in_a_multirun_one_failure_spares_the_others(quickly, tmp_path):
     done = quickly("-m", "model=recent-popular,popular", "data=acme-beauty")
     lines = done.stderr.splitlines()
