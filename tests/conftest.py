@@ -102,9 +102,9 @@ def recbench(tmp_path, data_dir):
     def run(*words: str, env: dict | None = None, flags: tuple = (), **options):
         return subprocess.run(
             [sys.executable, *flags, "-m", "recbench", *words],
-            **{"cwd": tmp_path, "env": environment(data_dir) | (env or {}), "capture_output": True} | options,
+            **{"cwd": tmp_path, "env": environment(data_dir) | (env or {}), "capture_output": True, "timeout": 120}
+            | options,
             text=True,
-            timeout=120,
             check=False,
         )
 

@@ -26,7 +26,7 @@ GROWN = "model.learning_rate=0.05 model.leaves=15 model.leaf_questions=500 model
 def test_trees_come_within_two_percent_of_the_oracle(recbench, tmp_path, name, size):
     asked = board(name)
     words = [f"data.{parameter}={value:g}" for parameter, value in size.items()]
-    done = recbench(f"data={asked.data}", f"board={name}", "model=gbdt", *words, *GROWN.split())
+    done = recbench(f"data={asked.data}", f"board={name}", "model=gbdt", *words, *GROWN.split(), timeout=3600)
     assert done.returncode == 0, done.stderr
     (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/entry.json"))
     cls = registry.find("data", asked.data).load()
