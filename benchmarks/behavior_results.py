@@ -62,7 +62,7 @@ equal budgets of trials on validation, then three seeds, probabilities bent by t
 are means over seeds on the test part; differences are of these means, with the 95% interval of a paired bootstrap over users.
 Where it holds 0 the two are not told apart. Trials of `video-like`, `social-engagement` and the simulated boards ran in part on
 a second machine (16 cores, Python 3.12, torch 2.11); what meets the test ran on the machine that the entries name. Rows that
-were not tuned have the parameters of the row they are compared with.
+were not tuned have the parameters of the row they are compared with, but for what is named.
 
 Base rates, logistic regression, factorization machine, deep model: on `video-like`, where all read fields and histories alone
 (`without statistics` in the tables of differences), each is beyond the one before it; in the simulated shop the factorization
@@ -146,14 +146,15 @@ def pairs(rows: list[Row]) -> list[tuple[str, Row, Row]]:
         found.append((f"{b} over {a}, without statistics", fields_alone(rows, b), fields_alone(rows, a)))
     for name in ("din", "bst"):
         without = of(rows, name, max_length=0, statistics=False)
-        found.append((f"{name} over itself without the history", of(rows, name), without))
+        found.append((f"{name} over itself without history and statistics", of(rows, name), without))
     found += [(f"{name} over its single-task self", of(rows, name), of(rows, name, apart=True)) for name in SEVERAL]
     return [(what, a, b) for what, a, b in found if a is not None and b is not None]
 
 
 def on_validation(row: Row) -> float:
-    """The best headline that a trial of the row reached."""
-    return max(t["valid_headline"] for t in row.entries[0].tuning if t["valid_headline"] is not None)
+    """The best headline that a trial of the row reached; of a row that was not tuned the least there is."""
+    reached = [t["valid_headline"] for t in row.entries[0].tuning if t["valid_headline"] is not None]
+    return max(reached, default=-np.inf)
 
 
 def rates(parts: Split) -> dict[str, list[float]]:
@@ -225,8 +226,8 @@ def report(record: dict[str, Any]) -> str:
             above = {who: f"{best.mean('log-loss') / loss - 1:+.1%}" for who, loss in world.items()}
             lines += [
                 f"Log loss of the oracle {world['oracle']:.4f}; of the scholar, who knows the world's laws and reads the same "
-                f"histories, {world['scholar']:.4f} ({world['scholar'] / world['oracle'] - 1:+.1%}): what lies between them no "
-                f"model can learn. Best model: {best.model}, {best.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
+                f"histories, {world['scholar']:.4f} ({world['scholar'] / world['oracle'] - 1:+.1%}): what lies between them a "
+                f"user's own history does not tell. Best model: {best.model}, {best.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
                 f"{above['scholar']} of the scholar.",
                 "",
             ]

@@ -1,8 +1,8 @@
 """What can be known of a user of a simulated world from the history alone: Bayes' rule over what the world hides.
 
 The scholar knows the world's laws and tables, and of the user only what a model is shown. Nobody who reads the same does
-better in the mean, so what lies between scholar and oracle cannot be learned, and what lies between a model and the scholar
-can. Friends are not read, nor what share of a video was watched.
+better in the mean, so what lies between scholar and oracle cannot be learned from a user's own history, and what lies
+between a model and the scholar can. Other users are not read, nor friends, nor what share of a video was watched.
 
 Letters: Q queries, V visits (those of the histories and the one asked about), B behaviours, K items remembered, C categories,
 G budgets, X and Y: whether the first and the second favourite is the item's category.
