@@ -116,7 +116,8 @@ class Sleeper(Recommender):
     """Sleeps."""
     def fit(self, train, context):
         print("asleep", flush=True)
-        time.sleep(40)
+        for _ in range(400):
+            time.sleep(0.1)  # short: a signal that comes just before a sleep begins is seen after it
 '''
 
 
@@ -132,13 +133,17 @@ def test_ctrl_c_is_one_line(tmp_path, data_dir):
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "recbench", "model=sleeper", "data=acme-beauty"], cwd=tmp_path, text=True,
-        env=environment(data_dir) | {"PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(data_dir) | {"PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]]), "PYTHONFAULTHANDLER": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         assert any(line == "asleep\n" for line in process.stdout), process.stderr.read()
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        try:
+            _, stderr = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler tells where every thread stands
+            pytest.fail(f"still there after 20 s: {process.communicate()}")
     finally:
         process.kill()
     assert process.returncode == 130

@@ -249,7 +249,8 @@ class Hill(Recommender):
         Hill.fits += 1
         if Hill.fits == int(os.environ.get("HANG", 0)):
             print("asleep", flush=True)
-            time.sleep(60)
+            for _ in range(600):
+                time.sleep(0.1)  # short: a signal that comes just before a sleep begins is seen after it
         if self.params.x > 0.7:
             raise ValueError("x is too large")
         n = train.interactions.n_items
