@@ -10,17 +10,20 @@ tune() { # BOARD MODELS [OVERRIDES ...]
     python -m recbench -m "board=$1" "model=$2" "${@:3}" calibration=isotonic sweep=bayes submit=true trainer.threads=1
 }
 
+# At the ends of the whole range of learning rates a Transformer takes minutes a trial and finds nothing.
+small=(model.dim=64 model.blocks=1 "model.learning_rate=tag(log,interval(0.0003,0.01))")
+
 tune video-like prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst
-tune video-like transformer model.dim=64 model.blocks=1 model.epochs=15
+tune video-like transformer "${small[@]}" model.epochs=15
 tune ecommerce-sim-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple,esmm
 tune ecommerce-sim-purchase mmoe,ple,esmm model.apart=true
-tune ecommerce-sim-purchase transformer model.dim=64 model.blocks=1 model.epochs=15
+tune ecommerce-sim-purchase transformer "${small[@]}" model.epochs=15
 tune social-sim-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-sim-engagement mmoe,ple model.apart=true
-tune social-sim-engagement transformer model.dim=64 model.blocks=1 model.epochs=15
+tune social-sim-engagement transformer "${small[@]}" model.epochs=15
 tune social-engagement prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,din,bst,mmoe,ple
 tune social-engagement mmoe,ple model.apart=true
-tune social-engagement transformer model.dim=64 model.blocks=1 model.epochs=15
+tune social-engagement transformer "${small[@]}" model.epochs=15
 # what fields and histories come to alone
 tune video-like logistic-sgd model.statistics=false
 tune ecommerce-sim-purchase logistic-sgd,fm,bst model.statistics=false
@@ -30,4 +33,4 @@ tune retailrocket-purchase mmoe,ple,esmm model.apart=true
 # a million questions: one pass, in large batches
 tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt
 tune ecommerce-purchase logistic-sgd,fm,deepfm,dcn-v2,din,bst model.epochs=1 model.batch_size=4096
-tune ecommerce-purchase transformer model.dim=64 model.blocks=1 model.epochs=2
+tune ecommerce-purchase transformer "${small[@]}" model.epochs=2

@@ -21,6 +21,7 @@ from recbench.features import Asked, FeatureParams, Features, features_of, rate_
 from recbench.holdout import Holdout
 from recbench.parts import drawn_by
 from recbench.questions import training_parts, training_questions
+from recbench.standard import Standard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +158,20 @@ def asked_in_training(owner: str, train: Dataset, board: Board) -> Holdout:
             "lengthen it, or shorten horizon_days or test_window_days"
         )
     return asked
+
+
+def statistics_in_training(train: Dataset, board: Board, asked: Holdout) -> tuple[Known, Standard, NDArray]:
+    """The statistics of the questions of a training part as inputs of a network: what those of other questions are made of,
+    the rules that standardise them, and (Q, K) float32 those of `asked`, the board's questions of it."""
+    assert asked.queries.item is not None
+    prior_B, items, parts = rate_prior(train.interactions), [], []
+    for known, some in training_parts(train, board):
+        items.append(some.queries.item)
+        parts.append(question_features(known, some.queries, None, prior_B))
+    assert np.array_equal(np.concatenate(items), asked.queries.item)  # the same questions in the same order
+    whole = Features(np.concatenate([part.values for part in parts]), parts[0].names)
+    rules = Standard.fit(whole)
+    return Known.of(train), rules, rules(whole).values
 
 
 def lessons(train: Dataset, board: Board | None, most: int, seed: int) -> Iterator[tuple[Interactions, Holdout]]:

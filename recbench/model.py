@@ -190,18 +190,22 @@ class Recommender(ABC):
     def load(cls, folder: Path) -> Recommender:
         """The model that `save` left in `folder`."""
         model = cls(cls.Params.of(json.loads((folder / "params.json").read_text())))
+        model.read_arrays(folder)
+        return model
+
+    def read_arrays(self, folder: Path) -> None:
+        """What `save` left of `fitted` and `records`."""
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-            for name in cls.fitted:
+            for name in self.fitted:
                 if f"{name}.indptr" in arrays:
                     from scipy.sparse import csr_matrix
 
                     parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
-                    setattr(model, name, csr_matrix(parts, shape=tuple(arrays[f"{name}.shape"])))
+                    setattr(self, name, csr_matrix(parts, shape=tuple(arrays[f"{name}.shape"])))
                 else:
-                    setattr(model, name, arrays[name])
-            for name, record in cls.records.items():
-                setattr(model, name, record(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(record)}))
-        return model
+                    setattr(self, name, arrays[name])
+            for name, record in self.records.items():
+                setattr(self, name, record(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(record)}))
 
 
 def load_saved(plugin: str, folder: Path) -> Recommender:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recbench.asked import statistics_in_training
 from recbench.config import space_of
 from recbench.data import Interactions, Queries
 from recbench.dataset import Dataset, DatasetInfo
@@ -100,14 +101,15 @@ def test_windows_that_overlap_count_each_event_once() -> None:
     assert loss.item() == 0 and n == 0, "an empty share of a batch has no loss"
 
 
-@pytest.mark.parametrize("block", ["sasrec", "hstu"])
-def test_training_and_answers_are_one_function(block: str) -> None:
+@pytest.mark.parametrize(("block", "statistics"), [("sasrec", False), ("sasrec", True), ("hstu", False)])
+def test_training_and_answers_are_one_function(block: str, statistics: bool) -> None:
     """Where a window holds whole histories, a question has the logit in training that it has when it is asked."""
-    net = fit(max_length=60, block=block, epochs=1).net.eval()
-    made = Lessons(DATA.interactions, ASKED, 60, True, False, None, net.reads)
+    net = fit(max_length=60, block=block, epochs=1, statistics=statistics).net.eval()
+    told_QK = statistics_in_training(DATA, BOARD, ASKED)[2] if statistics else None
+    made = Lessons(DATA.interactions, ASKED, 60, True, False, None, net.reads, told_QK)
     lesson, found_QT = made[np.arange(len(made))], torch.empty(len(ASKED.queries), 1)
     with torch.no_grad():
-        for rows, asked in asked_in_batches(ASKED.queries, 60, net.reads, 200):
+        for rows, asked in asked_in_batches(ASKED.queries, 60, net.reads, 200, told_QK):
             found_QT[torch.from_numpy(rows)] = net.answers(asked)
         states_QD = net.encode(lesson.windows)[lesson.window_Q, lesson.place_Q]
         taught_QT = net.logits(states_QD, lesson)
@@ -133,6 +135,24 @@ def test_one_fit_answers_both_and_is_saved(model: Transformer, tmp_path: Path) -
     assert np.array_equal(again.predict(queries), model.predict(queries))
     assert np.array_equal(again.score(queries), model.score(queries)) and model.score(queries).shape == (9, N_ITEMS)
     assert np.array_equal(fit(max_length=5).predict(queries), model.predict(queries))
+
+
+def test_statistics_are_those_of_what_is_known(tmp_path: Path) -> None:
+    """They are made of the training part by rules found there, count for the answer, and are saved with the model."""
+    told, queries = fit(statistics=True), ASKED.queries.take(np.arange(30))
+    assert told.known is not None and told.rules is not None and told.statistics_QK is None
+    by_hand_QK, found_QT = told.rules(told.known.features(queries)).values, np.empty((30, 1))
+    with told.answering():
+        for rows, lesson in asked_in_batches(queries, told.params.max_length, told.net.reads, 100, by_hand_QK):
+            found_QT[rows] = torch.sigmoid(told.net.answers(lesson).double()).numpy()
+    np.testing.assert_allclose(told.predict(queries), found_QT, rtol=1e-5, atol=1e-7)
+    told.save(tmp_path / "model")
+    again = Transformer.load(tmp_path / "model")
+    assert np.array_equal(again.predict(queries), told.predict(queries))
+    again.rules = replace(again.rules, mean=again.rules.mean + 1.0)
+    assert np.abs(again.predict(queries) - told.predict(queries)).max() > 1e-3
+    told.fit(DATA, Context(seed=1, repeat="any"))
+    assert told.known is None and told.rules is None, "of a ranking board it keeps no statistics"
 
 
 def test_without_weight_there_is_no_next_item_loss(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +206,7 @@ def test_rankings_are_as_they_were() -> None:
     """A ranking board meets no parameter, weight or number that it did not meet before there were behaviours."""
     space = {"dim", "blocks", "dropout", "vector_dropout", "learning_rate"}
     assert set(space_of("transformer", [], "bayes", "ranking")) == set(space_of("transformer", [], "bayes")) == space
-    assert set(space_of("transformer", [], "bayes", "behavior")) == space | {"next_item_weight", "id_dropout"}
+    assert set(space_of("transformer", [], "bayes", "behavior")) == space | {"next_item_weight", "id_dropout", "statistics"}
     assert not {"next_item_weight", "id_dropout", "categories"} & set(TransformerParams().as_dict())
     ranked = fit(board=None, id_dropout=0.0)
     assert not any(name.startswith(("head", "found", "unknown", "known_I")) for name in ranked.net.state_dict())

@@ -154,7 +154,8 @@ class TorchRecommender(Recommender):
         return states_QD
 
     def save(self, folder: Path) -> None:
-        """weights.safetensors, params.json, model.json and the ids of the items; never pickle."""
+        """weights.safetensors, params.json, model.json and the ids of the items; `records`, where there are, as npz; never
+        pickle."""
         from safetensors.torch import save_file
 
         from recbench.neural.transfer import write_ids
@@ -167,6 +168,8 @@ class TorchRecommender(Recommender):
         facts["facts"] = self.facts
         (folder / "model.json").write_text(json.dumps(facts, indent=2))
         (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
+        if any(getattr(self, name) is not None for name in self.records):
+            super().save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> TorchRecommender:
@@ -183,4 +186,6 @@ class TorchRecommender(Recommender):
         model.net = model.network(catalogue)
         model.net.load_state_dict(load_file(folder / "weights.safetensors"))
         model.net.eval()
+        if (folder / "arrays.npz").exists():
+            model.read_arrays(folder)
         return model

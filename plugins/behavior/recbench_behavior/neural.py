@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, answered, asked_in_training, question_features
+from recbench.asked import Known, answered, asked_in_training, statistics_in_training
 from recbench.errors import RecbenchError
-from recbench.features import FeatureParams, rate_prior
+from recbench.features import FeatureParams
 from recbench.model import Context, Recommender, Traits
 from recbench.neural.choices import FitParams
 from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
-from recbench.questions import training_parts
 from recbench.standard import Standard
 from recbench_behavior.fields import Fields, fields_of
 
@@ -148,23 +146,11 @@ class BehaviorModel(TorchRecommender):
                 f"{type(self.params).__name__}: nothing is left to look up; set users, items, categories, moment or statistics"
             )
         if self.params.statistics:
-            self._fit_statistics(train, context)
+            self.known, self.rules, self.statistics_QK = statistics_in_training(train, board, self.asked)
         super().fit(train, context)
         if self.fields.collisions:
             self.chosen = {"collisions": self.fields.collisions}
         self.asked = self.fields = self.statistics_QK = None
-
-    def _fit_statistics(self, train: Dataset, context: Context) -> None:
-        """The standardised statistics of the training questions, and the rules for others."""
-        assert context.board is not None and self.asked is not None
-        prior_B, items, parts = rate_prior(train.interactions), [], []
-        for known, some in training_parts(train, context.board):
-            items.append(some.queries.item)
-            parts.append(question_features(known, some.queries, None, prior_B))
-        assert np.array_equal(np.concatenate(items), self.asked.queries.item)  # the same questions in the same order
-        whole = type(parts[0])(np.concatenate([part.values for part in parts]), parts[0].names)
-        self.rules, self.known = Standard.fit(whole), Known.of(train)
-        self.statistics_QK = self.rules(whole).values
 
     def network(self, train: Dataset) -> BehaviorNetwork:
         """The network; its shape is in the facts, and the rows of ids are among its buffers."""
@@ -242,19 +228,3 @@ class BehaviorModel(TorchRecommender):
             rows = rows_of(queries.take(some), self.params.max_length, told).to(device)
             out_QT[some] = torch.sigmoid(self.net(rows).double()).cpu().numpy()
         return out_QT
-
-    def save(self, folder: Path) -> None:
-        """Weights as safetensors, the rest as JSON; where statistics are inputs, what they are made of as arrays."""
-        super().save(folder)
-        if self.facts["n_statistics"]:
-            Recommender.save(self, folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> TorchRecommender:
-        """The model that `save` left in `folder`."""
-        model = super().load(folder)
-        assert isinstance(model, BehaviorModel)
-        if model.facts["n_statistics"]:
-            kept: Any = super(TorchRecommender, cls).load(folder)
-            model.rules, model.known = kept.rules, kept.known
-        return model

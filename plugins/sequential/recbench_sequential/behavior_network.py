@@ -53,7 +53,7 @@ class BehaviorTransformer(CausalTransformer):
 
     The head reads the state, the item's vector, their product, what the item finds in the events (`Found`), and plain
     inputs: the share of each behaviour among the events read, how often each was shown to the item asked about, how many events
-    there are, how old the newest one is.
+    there are, how old the newest one is; and the statistics where there are any.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BehaviorTransformer(CausalTransformer):
         self.forgotten, self.n_behaviors = params.id_dropout, facts["behaviors"]
         self.unknown, self.found = nn.Parameter(torch.zeros(params.dim)), Found(params.dim)
         wide, out = (
-            nn.Linear(4 * params.dim + 2 * self.n_behaviors + 2, params.dim),
+            nn.Linear(4 * params.dim + 2 * self.n_behaviors + 2 + facts["statistics"], params.dim),
             nn.Linear(params.dim, len(facts["targets"])),
         )
         nn.init.normal_(out.weight, std=INIT_STD)
@@ -134,22 +134,16 @@ class BehaviorTransformer(CausalTransformer):
         return self.head(torch.cat([states_QD, item_QD, states_QD * item_QD, found_QD, self.plain(lesson)], dim=1))
 
     def plain(self, lesson: Lesson) -> Tensor:
-        """(Q, K) what is counted in the events that each question knows."""
+        """(Q, K) what is counted in the events that each question knows, and what else is told of it."""
         shown_MBL = self.shown(lesson.windows)
         place_L = torch.arange(shown_MBL.shape[2], device=shown_MBL.device)
         known_QL = place_L <= lesson.place_Q[:, None]
         same_QL = (lesson.windows.items_BL[lesson.window_Q] == lesson.item_Q[:, None]) & known_QL
         share_MQ = shown_MBL.cumsum(2)[:, lesson.window_Q, lesson.place_Q] / lesson.place_Q.clamp(min=1)
         met_MQ = torch.stack([(same_QL * shown_BL[lesson.window_Q]).sum(1) for shown_BL in shown_MBL])
-        return torch.cat(
-            [
-                share_MQ.T,
-                met_MQ.log1p().T,
-                lesson.place_Q[:, None].to(self.unknown.dtype).log1p(),
-                lesson.gap_Q[:, None] / DOUBLINGS,
-            ],
-            dim=1,
-        )
+        parts = [share_MQ.T, met_MQ.log1p().T, lesson.place_Q[:, None].to(self.unknown.dtype).log1p()]
+        parts += [lesson.gap_Q[:, None] / DOUBLINGS]
+        return torch.cat(parts if lesson.statistics_QK is None else [*parts, lesson.statistics_QK], dim=1)
 
     def shown(self, windows: Batch) -> Tensor:
         """(M, B, L) 1 where an event read is of each behaviour, 0 elsewhere; the start token is of none."""

@@ -1,6 +1,7 @@
 """Questions about items, put to windows of histories: many questions of one user share a window, which is encoded once.
 
-Letters: E events, W windows, B windows of a batch, L length, Q questions, T behaviours asked about, H histories.
+Letters: E events, W windows, B windows of a batch, L length, Q questions, T behaviours asked about, H histories,
+K statistics.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from recbench.parts import NEVER
 
 class Lesson(NamedTuple):
     """`windows`, and the questions put to them: `window_Q` to which, `place_Q` at which position, `item_Q` about which item,
-    `gap_Q` how long after the newest event, in doublings of the log's unit. `outcome_QT`: None where it is asked for."""
+    `gap_Q` how long after the newest event, in doublings of the log's unit. `statistics_QK`: None where none are read;
+    `outcome_QT`: None where it is asked for."""
 
     windows: Batch
     window_Q: Tensor
     place_Q: Tensor
     item_Q: Tensor
     gap_Q: Tensor
+    statistics_QK: Tensor | None = None
     outcome_QT: Tensor | None = None
 
     def to(self, device: torch.device) -> Lesson:
@@ -52,6 +55,7 @@ class Lessons(Windows):
         new_only: bool,
         since: int | None,
         reads: tuple[str, ...],
+        statistics_QK: NDArray | None = None,
     ) -> None:
         queries = asked.queries
         assert queries.item is not None and asked.outcomes is not None
@@ -60,6 +64,7 @@ class Lessons(Windows):
         super().__init__(log, max_length, new_only, since, reads, stride, row_Q)
         self.row_Q, self.item_Q = row_Q, queries.item.astype(np.int64)
         self.gap_Q, self.outcome_QT = gaps(queries), asked.outcomes.astype(np.float32)
+        self.statistics_QK = statistics_QK
         window_Q = np.searchsorted(self.stop, row_Q, side="right")
         count_W = np.bincount(window_Q, minlength=len(self.stop))
         ends_W = np.cumsum(count_W)
@@ -69,8 +74,14 @@ class Lessons(Windows):
         """The windows `rows`, (B,), and their questions."""
         window_Q, asked_Q = self.questions.take(rows).flat()
         place_Q = self.row_Q[asked_Q] - self.start[rows][window_Q]
-        parts = window_Q, place_Q, self.item_Q[asked_Q], self.gap_Q[asked_Q], self.outcome_QT[asked_Q]
-        return Lesson(super().__getitem__(rows), *map(torch.from_numpy, parts))
+        parts = map(torch.from_numpy, (window_Q, place_Q, self.item_Q[asked_Q], self.gap_Q[asked_Q]))
+        told_QK, outcome_QT = rows_of(self.statistics_QK, asked_Q), torch.from_numpy(self.outcome_QT[asked_Q])
+        return Lesson(super().__getitem__(rows), *parts, told_QK, outcome_QT)
+
+
+def rows_of(table: NDArray | None, rows: NDArray) -> Tensor | None:
+    """The rows of a table, None where there is none."""
+    return None if table is None else torch.from_numpy(table[rows])
 
 
 def gaps(queries: Queries) -> NDArray:
@@ -83,7 +94,11 @@ def gaps(queries: Queries) -> NDArray:
 
 
 def asked_in_batches(
-    queries: Queries, max_length: int, reads: tuple[str, ...], positions: int
+    queries: Queries,
+    max_length: int,
+    reads: tuple[str, ...],
+    positions: int,
+    statistics_QK: NDArray | None = None,
 ) -> Iterator[tuple[NDArray, Lesson]]:
     """The rows of questions, and the lesson that asks them, of like length and at most about `positions` positions each:
     a history that many ask about at one moment is read once."""
@@ -101,4 +116,5 @@ def asked_in_batches(
         windows = question(histories.take(some), max_length, reads)
         window_Q, asked_Q = questions.take(some).flat()
         window_Q, item_Q = torch.from_numpy(window_Q), torch.from_numpy(queries.item[asked_Q].astype(np.int64))
-        yield asked_Q, Lesson(windows, window_Q, windows.last_B[window_Q], item_Q, torch.from_numpy(gap_Q[asked_Q]))
+        parts = windows.last_B[window_Q], item_Q, torch.from_numpy(gap_Q[asked_Q])
+        yield asked_Q, Lesson(windows, window_Q, *parts, rows_of(statistics_QK, asked_Q))

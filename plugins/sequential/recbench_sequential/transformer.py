@@ -1,4 +1,7 @@
-"""A causal Transformer over a user's history; the network is imported when it is first needed."""
+"""A causal Transformer over a user's history; the network is imported when it is first needed.
+
+Letters: Q questions, I items, T behaviours asked about, K statistics.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import asked_in_training
+from recbench.asked import Known, answered, asked_in_training, statistics_in_training
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams
 from recbench.model import Context, Traits
 from recbench.neural.choices import TrainParams
 from recbench.neural.recommender import POSITIONS, TorchRecommender
 from recbench.params import param
+from recbench.standard import Standard
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -108,6 +112,14 @@ class TransformerParams(TrainParams):
         formerly=FeatureParams.categories,
         task="behavior",
     )
+    statistics: bool = param(
+        True,
+        "Whether the counts, rates and ages of `recbench.features` are inputs beside the history, which holds no more than "
+        "`max_length` events and nothing of what others did to the item.",
+        tune=True,
+        formerly=False,
+        task="behavior",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,7 +139,7 @@ class Transformer(TorchRecommender):
     On a board of the task behavior it learns what came of the questions asked in training, and what comes next beside that
     (`next_item_weight`), so that one fit answers both. A window of history is encoded once for all questions put to it; of
     each a small network reads the state at its moment, the item's vector, their product, what the item finds among
-    the events by attention, and counts. Items with fewer than two training events share a vector, and all have the
+    the events by attention, counts, and `statistics`. Items with fewer than two training events share a vector, and all have the
     `categories` of the item table.
     """
 
@@ -138,6 +150,7 @@ class Transformer(TorchRecommender):
         "vector_dropout": 0.0,
         "id_dropout": 0.5,
         "next_item_weight": 1.0,
+        "statistics": False,
         "dim": 32,
         "epochs": 15,
         "batch_size": 32,
@@ -145,19 +158,26 @@ class Transformer(TorchRecommender):
         "learning_rate": 1e-2,
     }
 
-    asked: Holdout | None = None  # these two while fitting on a board of the task behavior
+    records = {"known": Known, "rules": Standard}  # where statistics are inputs: what they are made of
+    known: Known | None = None
+    rules: Standard | None = None
+    asked: Holdout | None = None  # these three while fitting on a board of the task behavior
     board: Board | None = None
+    statistics_QK: NDArray | None = None
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Learn what comes next, and on a board of the task behavior what came of the questions that it would have asked of
         the training part; RecbenchError where it would have asked none, or in no order."""
         board = context.board
-        self.asked, self.board = None, board
+        self.asked = self.known = self.rules = self.statistics_QK = None
+        self.board = board
         if board is not None and board.task == "behavior":
             self._refuse(board)
             self.asked = asked_in_training(type(self).__name__, train, board)
+            if self.params.statistics:
+                self.known, self.rules, self.statistics_QK = statistics_in_training(train, board, self.asked)
         super().fit(train, context)
-        self.asked = self.board = None
+        self.asked = self.board = self.statistics_QK = None
 
     def _refuse(self, board: Board) -> None:
         if board.split == "random_pairs":
@@ -188,6 +208,7 @@ class Transformer(TorchRecommender):
             }
             if self.asked is not None:
                 facts["targets"] = list(self.asked.targets)
+                facts["statistics"] = 0 if self.rules is None else len(self.rules.names)
             self.facts = self.facts | facts
             least = 1 if self.asked is None else MIN_EVENTS
             known_I = np.bincount(train.interactions.item, minlength=train.n_items) >= least
@@ -227,6 +248,7 @@ class Transformer(TorchRecommender):
             self.new_only(context),
             self.targets_since(train),
             self.net.reads,
+            self.statistics_QK,
         )
         return loader(lessons, params.batch_size, context.seed, context.team)
 
@@ -240,19 +262,24 @@ class Transformer(TorchRecommender):
 
     def predict(self, queries: Queries) -> NDArray:
         """(Q, T) float64 probabilities of the behaviours asked about; RecbenchError where none were fitted."""
-        import torch
-
-        from recbench_sequential.lessons import asked_in_batches
-
         if "targets" not in self.facts:
             raise RecbenchError(
                 "transformer has learned what comes next and knows no probabilities: fit it on a board of the task behavior"
             )
-        out_QT = np.empty((len(queries), len(self.facts["targets"])))
         with self.answering():
-            device = self.vectors_ID.device
-            for row_Q, lesson in asked_in_batches(queries, self.params.max_length, self.net.reads, POSITIONS):
-                out_QT[row_Q] = torch.sigmoid(self.net.answers(lesson.to(device)).double()).cpu().numpy()
+            return answered(self.answer, queries, len(self.facts["targets"]))
+
+    def answer(self, queries: Queries) -> NDArray:
+        """(Q, T) of so many questions that memory holds their statistics, while `answering`."""
+        import torch
+
+        from recbench_sequential.lessons import asked_in_batches
+
+        known, rules, device = self.known, self.rules, self.vectors_ID.device
+        statistics_QK = None if known is None or rules is None else rules(known.features(queries)).values
+        out_QT, read = np.empty((len(queries), len(self.facts["targets"]))), (self.params.max_length, self.net.reads)
+        for row_Q, lesson in asked_in_batches(queries, *read, POSITIONS, statistics_QK):
+            out_QT[row_Q] = torch.sigmoid(self.net.answers(lesson.to(device)).double()).cpu().numpy()
         return out_QT
 
     def timed(self, train: Dataset) -> bool:
