@@ -97,9 +97,13 @@ ASKED = ask(HISTORIES, [3, 8, 7, 3])
 
 
 def test_pairwise_is_the_sum_over_pairs():
-    vectors_BFD = torch.randn(3, 5, 4, generator=torch.manual_seed(0))
-    naive_BD = sum(vectors_BFD[:, i] * vectors_BFD[:, j] for i in range(5) for j in range(i + 1, 5))
-    torch.testing.assert_close(pairwise(vectors_BFD), naive_BD)
+    """Of fields alone, and of fields and dense inputs, each of which scales a vector of its own."""
+    torch.manual_seed(0)
+    fields_BFD, dense_BK, dense_KD = torch.randn(3, 5, 4), torch.randn(3, 2), torch.randn(2, 4)
+    vectors_BFD = torch.cat([fields_BFD, dense_BK[:, :, None] * dense_KD], dim=1)
+    for n, n_dense in ((5, 0), (7, 2)):
+        naive_BD = sum(vectors_BFD[:, i] * vectors_BFD[:, j] for i in range(n) for j in range(i + 1, n))
+        torch.testing.assert_close(pairwise(fields_BFD, dense_BK[:, :n_dense], dense_KD[:n_dense]), naive_BD)
 
 
 def test_fm_is_its_formula():

@@ -206,7 +206,11 @@ def test_rankings_are_as_they_were() -> None:
     """A ranking board meets no parameter, weight or number that it did not meet before there were behaviours."""
     space = {"dim", "blocks", "dropout", "vector_dropout", "learning_rate"}
     assert set(space_of("transformer", [], "bayes", "ranking")) == set(space_of("transformer", [], "bayes")) == space
-    assert set(space_of("transformer", [], "bayes", "behavior")) == space | {"next_item_weight", "id_dropout", "statistics"}
+    assert set(space_of("transformer", [], "bayes", "behavior")) == space | {
+        "next_item_weight",
+        "id_dropout",
+        "statistics",
+    }
     assert not {"next_item_weight", "id_dropout", "categories"} & set(TransformerParams().as_dict())
     ranked = fit(board=None, id_dropout=0.0)
     assert not any(name.startswith(("head", "found", "unknown", "known_I")) for name in ranked.net.state_dict())
