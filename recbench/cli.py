@@ -23,6 +23,7 @@ USAGE = """recbench: recommenders, data and metrics as plugins; results with the
   python -m recbench data show NAME                             its data card
   python -m recbench check model=NAME                           conformance kit
   python -m recbench new-plugin model=NAME                      a new package
+  python -m recbench new-plugin model=NAME task=behavior        of behaviours
 
 show, check and new-plugin also take data=NAME and metric=TASK.NAME.
 Tab completes the names after: eval "$(recbench -sc install=bash)" (or zsh).
@@ -255,11 +256,17 @@ def _new_plugin(words: list[str]) -> int:
 
     from recbench.scaffold import new_plugin
 
-    kind, name = _target(words, "new-plugin")
-    folder = Path(f"recbench-{kind}-{name}")
-    for path in new_plugin(kind, name, folder):
+    tasks = [word.removeprefix("task=") for word in words if word.startswith("task=")]
+    kind, name = _target([word for word in words if not word.startswith("task=")], "new-plugin")
+    if kind == "metric" and "." in name:
+        task, name = name.split(".", 1)
+        tasks.append(task)
+    if len(set(tasks)) > 1:
+        raise RecbenchError(f"new-plugin writes for one task; given {' and '.join(sorted(set(tasks)))}")
+    folder, task = Path(f"recbench-{kind}-{name}"), tasks[0] if tasks else ""
+    for path in new_plugin(kind, name, folder, task):
         print(f"wrote {path}")
-    shown = f"ranking.{name}" if kind == "metric" else name
+    shown = f"{task or 'ranking'}.{name}" if kind == "metric" else name
     print(f"next: pip install -e {folder} && python -m recbench check {kind}={shown}")
     return 0
 

@@ -91,6 +91,57 @@ class {cls}(Recommender):
         return seen_QI @ self.together_II
 '''
 
+BEHAVIOR_MODEL = '''"""Will the user do it? The model {name}: install the package and run it as model={name}.
+
+Letters: N questions learned from, Q questions, I items, B behaviours asked about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.data import Queries
+from recbench.model import Context, Recommender, Traits
+from recbench.params import Params, param
+from recbench.questions import training_questions
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class {cls}Params(Params):
+    """What can be set as model.NAME=VALUE, and what tuning searches."""
+
+    shrink: float = param(10.0, "Doubts items that few questions were about.", low=0.1, high=1000.0, tune=True)
+
+
+class {cls}(Recommender):
+    """How often each behaviour followed where the item was shown: a start to be replaced."""
+
+    Params = {cls}Params
+    traits = Traits(tasks=("behavior",))
+    small = {{"shrink": 1.0}}
+    fitted = ("rate_IB",)
+
+    def fit(self, train: Dataset, context: Context) -> None:
+        """Count, of the questions that the board would have asked of the training part, what came of them."""
+        asked = training_questions(train, context.board)
+        item_N, outcomes_NB = asked.queries.item, asked.outcomes
+        rate_B = (outcomes_NB.sum(axis=0) + 1) / (len(outcomes_NB) + 2)
+        count_I = np.bincount(item_N, minlength=train.n_items)
+        with_IB = np.stack([np.bincount(item_N, column_N, train.n_items) for column_N in outcomes_NB.T], axis=1)
+        self.rate_IB = (with_IB + self.params.shrink * rate_B) / (count_I[:, None] + self.params.shrink)
+
+    def predict(self, queries: Queries) -> NDArray:
+        """(Q, B) float64 probabilities; `queries` hold the user's history too."""
+        return self.rate_IB[queries.item]
+'''
+
 DATA = '''"""The data set {name}: install the package and use it as data={name}."""
 
 from __future__ import annotations
@@ -162,24 +213,90 @@ class {cls}(Metric):
         return answers.hit_QK[:, : self.k].sum(axis=1) / self.k
 '''
 
-SOURCES = {"model": MODEL, "data": DATA, "metric": METRIC}
+BEHAVIOR_METRIC = '''"""The metric {name}: install the package and write it on a board of the task behavior as {name}, or {name}@BEHAVIOUR."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
+
+from recbench.metric import Metric, Probabilities
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
 
 
-def new_plugin(kind: str, name: str, folder: Path) -> list[Path]:
+class {cls}(Metric):
+    """Mean squared distance of probability and outcome, of one behaviour or of all asked about: a start to be replaced."""
+
+    task = "behavior"
+    needs_k = False
+    higher_is_better = False
+    definition = "{name}/mean=questions/behaviors=mean/v1"
+
+    def __call__(self, answers: Probabilities, train: Dataset) -> NDArray:
+        """(Q,) the mean over the behaviours."""
+        told = [b for b, behavior in enumerate(answers.behaviors) if self.behavior in (None, behavior)]
+        return ((answers.predicted_QB - answers.true_QB)[:, told] ** 2).mean(axis=1)
+'''
+
+RATING_METRIC = '''"""The metric {name}: install the package and write it on a board of the task rating as {name}."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recbench.metric import Metric, Ratings
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
+
+
+class {cls}(Metric):
+    """Mean distance of the predicted value from the true one: a start to be replaced."""
+
+    task = "rating"
+    needs_k = False
+    higher_is_better = False
+    definition = "{name}/mean=questions/v1"
+
+    def __call__(self, answers: Ratings, train: Dataset) -> NDArray:
+        """(Q,) |predicted - true|."""
+        return np.abs(answers.predicted_Q - answers.true_Q)
+'''
+
+SOURCES = {
+    "model": {"ranking": MODEL, "behavior": BEHAVIOR_MODEL},
+    "data": {"": DATA},
+    "metric": {"ranking": METRIC, "behavior": BEHAVIOR_METRIC, "rating": RATING_METRIC},
+}
+
+
+def new_plugin(kind: str, name: str, folder: Path, task: str = "") -> list[Path]:
     """Write the package of a new plugin into `folder`, which must not exist, and name its files.
 
-    RecbenchError where the kind is unknown, the name is not lower-case words with dashes, or the folder exists.
+    `task`: of a model or a metric, ranking where it is empty. RecbenchError where the kind or the task is unknown, the name is
+    not lower-case words with dashes, or the folder exists.
     """
     folder = Path(folder)
     if kind not in SOURCES:
         raise RecbenchError(f"kind must be one of {', '.join(SOURCES)}; given {kind!r}{nearest(kind, SOURCES)}")
+    tasks = SOURCES[kind]
+    task = task or next(iter(tasks))
+    if task not in tasks:
+        known = f"task must be one of {', '.join(tasks)}" if all(tasks) else f"a {kind} plugin has no task"
+        raise RecbenchError(f"{known}; given {task!r}{nearest(task, tasks)}")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise RecbenchError(f"name must be lower-case words with dashes, such as my-{kind}; given {name!r}")
     if folder.exists():
         raise RecbenchError(f"folder {folder} exists; choose another, nothing was written")
-    words = _words(kind, name)
+    words = _words(kind, name, task)
     files = {"pyproject.toml": PYPROJECT.format(**words), f"test_{words['module']}.py": TEST.format(**words)}
-    source = SOURCES[kind].format(**words)
+    source = tasks[task].format(**words)
     if kind == "data":
         files |= {f"{words['module']}/__init__.py": source, f"{words['module']}/events.csv": _events()}
     else:
@@ -190,14 +307,14 @@ def new_plugin(kind: str, name: str, folder: Path) -> list[Path]:
     return [folder / path for path in sorted(files)]
 
 
-def _words(kind: str, name: str) -> dict[str, str]:
+def _words(kind: str, name: str, task: str) -> dict[str, str]:
     """What the templates need to know."""
     cls = "".join(word.capitalize() for word in name.split("-"))
     if cls in recbench.__all__ or keyword.iskeyword(cls):
         cls += {"model": "Model", "data": "Source", "metric": "Value"}[kind]
     module = f"recbench_{kind}_{name.replace('-', '_')}"
     wheel = f'packages = ["{module}"]' if kind == "data" else f'only-include = ["{module}.py"]'
-    entry = f"ranking.{name}" if kind == "metric" else name
+    entry = f"{task}.{name}" if kind == "metric" else name
     return {"kind": kind, "name": name, "cls": cls, "module": module, "wheel": wheel, "entry": entry}
 
 

@@ -21,7 +21,7 @@ from recbench.errors import RecbenchError
 from recbench.metric import Metric
 from recbench.model import Recommendations, Recommender, Traits, mask, top_k
 from recbench.params import Params, param
-from recbench.scaffold import new_plugin
+from recbench.scaffold import SOURCES, new_plugin
 from recbench.testing import checks, data_checks, kit, metric_checks, model_skill, run_checks, worlds
 
 sys.path.insert(0, str(Path(__file__).parent / "acme"))
@@ -727,16 +727,18 @@ def test_first_party_data(plugin):
 # the scaffold
 
 
-@pytest.mark.parametrize("kind", ["model", "data", "metric"])
+@pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in SOURCES.items() for task in tasks])
 @pytest.mark.parametrize("name", ["my-first-one", "none"])
-def test_new_plugin_passes_as_it_is(kind, name, tmp_path, monkeypatch):
-    name = f"{name}-{kind}" if name != "none" else name
+def test_new_plugin_passes_as_it_is(kind, task, name, tmp_path, monkeypatch):
+    name = f"{name}-{task}-{kind}".replace("--", "-") if name != "none" else name
     folder = tmp_path / "package"
-    files = new_plugin(kind, name, folder)
+    files = new_plugin(kind, name, folder, task)
     assert sorted(p for p in folder.rglob("*") if p.is_file()) == sorted(files)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     (entry,) = project["entry-points"][f"recbench.{kind}"].values()
     module, cls = entry.split(":")
+    if kind == "metric":
+        assert f"{task}.{name}" in project["entry-points"]["recbench.metric"]
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, module, raising=False)
     assert [r for r in run_checks(getattr(importlib.import_module(module), cls)) if r[1]] == []
@@ -748,16 +750,23 @@ def test_new_plugin_passes_as_it_is(kind, name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "message"),
+    ("kind", "name", "task", "message"),
     [
-        ("model", "Bad_Name", "name must be lower-case words with dashes, such as my-model; given 'Bad_Name'"),
-        ("model", "../x", "name must be lower-case words with dashes, such as my-model; given '../x'"),
-        ("modle", "x", "kind must be one of model, data, metric; given 'modle'; did you mean 'model'?"),
+        ("model", "Bad_Name", "", "name must be lower-case words with dashes, such as my-model; given 'Bad_Name'"),
+        ("model", "../x", "", "name must be lower-case words with dashes, such as my-model; given '../x'"),
+        ("modle", "x", "", "kind must be one of model, data, metric; given 'modle'; did you mean 'model'?"),
+        (
+            "model",
+            "x",
+            "behaviour",
+            "task must be one of ranking, behavior; given 'behaviour'; did you mean 'behavior'?",
+        ),
+        ("data", "x", "ranking", "a data plugin has no task; given 'ranking'"),
     ],
 )
-def test_new_plugin_refuses_in_one_line(kind, name, message, tmp_path):
+def test_new_plugin_refuses_in_one_line(kind, name, task, message, tmp_path):
     with pytest.raises(RecbenchError) as error:
-        new_plugin(kind, name, tmp_path / "x")
+        new_plugin(kind, name, tmp_path / "x", task)
     assert str(error.value) == message and not (tmp_path / "x").exists()
 
 
