@@ -13,7 +13,6 @@ torch.set_num_threads(1)
 
 from recbench_sequential.blocks import (  # noqa: E402
     BUCKETS,
-    Dropout,
     HSTUBlock,
     LiGRBlock,
     Lookup,
@@ -21,6 +20,8 @@ from recbench_sequential.blocks import (  # noqa: E402
     SASRecBlock,
     gap_buckets,
 )
+
+from recbench.neural.dropout import Dropout  # noqa: E402
 
 
 def normed(x: np.ndarray, norm: torch.nn.LayerNorm) -> np.ndarray:

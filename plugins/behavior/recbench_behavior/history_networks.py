@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.dropout import Dropout
 from recbench_behavior.histories import BSTParams, DINParams
 from recbench_behavior.networks import STD, BehaviorNetwork, Layers, Read
 from recbench_behavior.neural import DeepParams
@@ -97,7 +98,7 @@ class Block(nn.Module):
         self.heads = heads
         self.norm, self.norm_between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.out, self.drop = nn.Linear(width, width), nn.Dropout(dropout)
+        self.out, self.drop = nn.Linear(width, width), Dropout(dropout)
         self.between = nn.Sequential(nn.Linear(width, 4 * width), nn.LeakyReLU(), nn.Linear(4 * width, width))
 
     def forward(self, places_BSE: Tensor, real_BS: Tensor, only_first: bool) -> Tensor:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.dropout import Dropout
 from recbench.neural.network import Network
 from recbench_behavior.fields import MOMENTS, Fields
 from recbench_behavior.neural import FieldParams, VectorParams
@@ -177,5 +178,5 @@ class Layers(nn.Sequential):
     def __init__(self, n_in: int, width: int, layers: int, dropout: float, n_out: int = 0) -> None:
         parts: list[nn.Module] = []
         for size in [n_in, *[width] * (layers - 1)]:
-            parts += [nn.Linear(size, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+            parts += [nn.Linear(size, width), nn.ReLU(inplace=True), Dropout(dropout)]
         super().__init__(*parts, *([nn.Linear(width, n_out)] if n_out else []))

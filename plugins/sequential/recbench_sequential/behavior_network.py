@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.dropout import Dropout
 from recbench.neural.losses import loss_of
-from recbench_sequential.blocks import Dropout
 from recbench_sequential.inputs import Column
 from recbench_sequential.network import INIT_STD, CausalTransformer
 

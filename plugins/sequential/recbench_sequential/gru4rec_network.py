@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
-from recbench_sequential.blocks import Dropout
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
-    from recbench_sequential.gru4rec import GRU4RecParams
+    from recbench.neural.dropout import Dropout
+from recbench_sequential.gru4rec import GRU4RecParams
 
 INIT_STD = 0.02
 

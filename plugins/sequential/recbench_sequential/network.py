@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.dropout import Dropout
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
-from recbench_sequential.blocks import Dropout, HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, block_at, gap_buckets
+from recbench_sequential.blocks import HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, block_at, gap_buckets
 from recbench_sequential.inputs import NOTHING, Column
 
 if TYPE_CHECKING:
