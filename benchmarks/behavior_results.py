@@ -15,6 +15,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,7 @@ ALONE = (
     "prior",
     "logistic-sgd",
     "fm",
-    "bst",
-)  # what each of them adds, where fields and histories are all that is read
+)  # and a deep model: what each adds where fields and histories are all that is read
 VARIED = ("apart", "max_length", "statistics")
 DEEP = ("deepfm", "dcn-v2", "din", "bst", "transformer")
 SEVERAL = ("mmoe", "ple", "esmm")
@@ -138,17 +138,21 @@ def difference(runs: Path, a: Row, b: Row, label: str = "auc") -> dict[str, Any]
 
 def pairs(rows: list[Row]) -> list[tuple[str, Row, Row]]:
     """What is compared, in words, and the two rows."""
-    deep = [row for name in DEEP if (row := of(rows, name)) is not None]
-    best = max(deep, key=on_validation, default=None)  # chosen on validation, not on the test
-    order = [*ORDER, ("fm", best.model)] if best is not None else ORDER
+    order = [*ORDER, *(("fm", row.model) for row in best(of(rows, name) for name in DEEP))]
     found = [(f"{b} over {a}", of(rows, b), of(rows, a)) for a, b in order]
-    for a, b in itertools.pairwise(ALONE):
+    alone = [*ALONE, *(row.model for row in best(fields_alone(rows, name) for name in DEEP))]
+    for a, b in itertools.pairwise(alone):
         found.append((f"{b} over {a}, without statistics", fields_alone(rows, b), fields_alone(rows, a)))
     for name in ("din", "bst"):
         without = of(rows, name, max_length=0, statistics=False)
         found.append((f"{name} over itself without history and statistics", of(rows, name), without))
     found += [(f"{name} over its single-task self", of(rows, name), of(rows, name, apart=True)) for name in SEVERAL]
     return [(what, a, b) for what, a, b in found if a is not None and b is not None]
+
+
+def best(rows: Iterable[Row | None]) -> list[Row]:
+    """The row that validation, not the test, finds best; none where there are none."""
+    return sorted((row for row in rows if row is not None), key=on_validation)[-1:]
 
 
 def on_validation(row: Row) -> float:
@@ -222,12 +226,12 @@ def report(record: dict[str, Any]) -> str:
             told = [f"{behavior} {valid:.3f} and {test:.3f}" for behavior, (valid, test) in shares.items()]
             lines += [f"Share of the questions that it follows, on validation and on test: {', '.join(told)}.", ""]
         if world := record.get(name, {}).get("known"):
-            best = min(rows, key=lambda row: row.mean("log-loss"))
-            above = {who: f"{best.mean('log-loss') / loss - 1:+.1%}" for who, loss in world.items()}
+            first = min(rows, key=lambda row: row.mean("log-loss"))
+            above = {who: f"{first.mean('log-loss') / loss - 1:+.1%}" for who, loss in world.items()}
             lines += [
                 f"Log loss of the oracle {world['oracle']:.4f}; of the scholar, who knows the world's laws and reads the same "
                 f"histories, {world['scholar']:.4f} ({world['scholar'] / world['oracle'] - 1:+.1%}): what lies between them a "
-                f"user's own history does not tell. Best model: {best.model}, {best.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
+                f"user's own history does not tell. Best model: {first.model}, {first.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
                 f"{above['scholar']} of the scholar.",
                 "",
             ]
