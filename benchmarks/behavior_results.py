@@ -231,8 +231,8 @@ def report(record: dict[str, Any]) -> str:
             lines += [
                 f"Log loss of the oracle {world['oracle']:.4f}; of the scholar, who knows the world's laws and reads the same "
                 f"histories, {world['scholar']:.4f} ({world['scholar'] / world['oracle'] - 1:+.1%}): what lies between them a "
-                f"user's own history does not tell. Best model: {first.model}, {first.mean('log-loss'):.4f}, {above['oracle']} of the oracle, "
-                f"{above['scholar']} of the scholar.",
+                f"user's own history does not tell. Best model: {first.model}, {first.mean('log-loss'):.4f}, "
+                f"{above['oracle']} of the oracle, {above['scholar']} of the scholar.",
                 "",
             ]
         if found := record.get(name, {}).get("pairs"):

@@ -161,15 +161,18 @@ def asked_in_training(owner: str, train: Dataset, board: Board) -> Holdout:
 
 
 def statistics_in_training(train: Dataset, board: Board, asked: Holdout) -> tuple[Known, Standard, NDArray]:
-    """The statistics of the questions of a training part as inputs of a network: what those of other questions are made of,
-    the rules that standardise them, and (Q, K) float32 those of `asked`, the board's questions of it."""
+    """The statistics of the questions of a training part as inputs of a network: what those of other questions are made
+    of, the rules that standardise them, and (Q, K) float32 those of `asked`, the board's questions of it."""
     assert asked.queries.item is not None
-    prior_B, items, parts = rate_prior(train.interactions), [], []
+    prior_B, items, values, names = rate_prior(train.interactions), [], [], ()
     for known, some in training_parts(train, board):
         items.append(some.queries.item)
-        parts.append(question_features(known, some.queries, None, prior_B))
+        told = question_features(known, some.queries, None, prior_B)
+        values.append(told.values)
+        names = told.names
     assert np.array_equal(np.concatenate(items), asked.queries.item)  # the same questions in the same order
-    whole = Features(np.concatenate([part.values for part in parts]), parts[0].names)
+    whole = Features(values[0] if len(values) == 1 else np.concatenate(values), names)
+    values.clear()  # of a million questions they would take some 300 MB more
     rules = Standard.fit(whole)
     return Known.of(train), rules, rules(whole).values
 

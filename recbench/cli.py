@@ -256,17 +256,17 @@ def _new_plugin(words: list[str]) -> int:
 
     from recbench.scaffold import new_plugin
 
-    tasks = [word.removeprefix("task=") for word in words if word.startswith("task=")]
+    tasks = {word.removeprefix("task=") for word in words if word.startswith("task=")}
     kind, name = _target([word for word in words if not word.startswith("task=")], "new-plugin")
     if kind == "metric" and "." in name:
         task, name = name.split(".", 1)
-        tasks.append(task)
-    if len(set(tasks)) > 1:
-        raise RecbenchError(f"new-plugin writes for one task; given {' and '.join(sorted(set(tasks)))}")
-    folder, task = Path(f"recbench-{kind}-{name}"), tasks[0] if tasks else ""
+        tasks.add(task)
+    if len(tasks) > 1:
+        raise RecbenchError(f"new-plugin writes for one task; given {' and '.join(map(repr, sorted(tasks)))}")
+    folder, task = Path(f"recbench-{kind}-{name}"), next(iter(tasks), "ranking")
     for path in new_plugin(kind, name, folder, task):
         print(f"wrote {path}")
-    shown = f"{task or 'ranking'}.{name}" if kind == "metric" else name
+    shown = f"{task}.{name}" if kind == "metric" else name
     print(f"next: pip install -e {folder} && python -m recbench check {kind}={shown}")
     return 0
 

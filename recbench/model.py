@@ -170,6 +170,11 @@ class Recommender(ABC):
 
     def save(self, folder: Path) -> None:
         """Parameters as JSON, the `fitted` arrays (numpy or CSR) and the `records` as npz, never pickle."""
+        write_atomically(folder / "params.json", json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
+        self.write_arrays(folder)
+
+    def write_arrays(self, folder: Path) -> None:
+        """The `fitted` arrays and the `records`."""
         arrays: dict[str, NDArray] = {}
         for name in self.records:
             record = getattr(self, name)
@@ -183,7 +188,6 @@ class Recommender(ABC):
                 arrays[name] = np.asarray(value)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
-        write_atomically(folder / "params.json", json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
         write_atomically(folder / "arrays.npz", buffer.getbuffer())
 
     @classmethod
@@ -194,7 +198,7 @@ class Recommender(ABC):
         return model
 
     def read_arrays(self, folder: Path) -> None:
-        """What `save` left of `fitted` and `records`."""
+        """What `write_arrays` left."""
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             for name in self.fitted:
                 if f"{name}.indptr" in arrays:

@@ -55,7 +55,7 @@ def test_a_wrong_board_file_is_one_line(quickly, tmp_path, text, fragments):
     (("model=[", "data=acme-beauty"), ("[",)),
     (("lst",), ("'lst'", "did you mean 'list'?")),
     (("new-plugin", "model=mine", "task=rating"), ("task", "ranking, behavior", "'rating'")),
-    (("new-plugin", "metric=rating.mine", "task=ranking"), ("one task", "ranking and rating")),
+    (("new-plugin", "metric=rating.mine", "task=ranking"), ("one task", "'ranking' and 'rating'")),
     (("new-plugin", "task=behavior"), ("new-plugin what?", "new-plugin model=NAME")),
     (("--no-such-flag",), ("--no-such-flag", "--hydra-help")),
     (("--cfg",), ("--cfg",)),

@@ -131,9 +131,11 @@ def test_ctrl_c_is_one_line(tmp_path, data_dir):
     (site / "acme_sleeper-0.1.dist-info" / "entry_points.txt").write_text(
         "[recbench.model]\nsleeper = acme_sleeper:Sleeper\n"
     )
+    paths = os.pathsep.join([str(site), os.environ["PYTHONPATH"]])
     process = subprocess.Popen(
         [sys.executable, "-m", "recbench", "model=sleeper", "data=acme-beauty"], cwd=tmp_path, text=True,
-        env=environment(data_dir) | {"PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]]), "PYTHONFAULTHANDLER": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(data_dir) | {"PYTHONPATH": paths, "PYTHONFAULTHANDLER": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:

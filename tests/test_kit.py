@@ -21,7 +21,8 @@ from recbench.errors import RecbenchError
 from recbench.metric import Metric
 from recbench.model import Recommendations, Recommender, Traits, mask, top_k
 from recbench.params import Params, param
-from recbench.scaffold import SOURCES, new_plugin
+from recbench.scaffold import new_plugin
+from recbench.templates import SOURCES
 from recbench.testing import checks, data_checks, kit, metric_checks, model_skill, run_checks, worlds
 
 sys.path.insert(0, str(Path(__file__).parent / "acme"))
@@ -730,7 +731,7 @@ def test_first_party_data(plugin):
 @pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in SOURCES.items() for task in tasks])
 @pytest.mark.parametrize("name", ["my-first-one", "none"])
 def test_new_plugin_passes_as_it_is(kind, task, name, tmp_path, monkeypatch):
-    name = f"{name}-{task}-{kind}".replace("--", "-") if name != "none" else name
+    name = f"{name}-{task}-{kind}" if name != "none" else name
     folder = tmp_path / "package"
     files = new_plugin(kind, name, folder, task)
     assert sorted(p for p in folder.rglob("*") if p.is_file()) == sorted(files)
@@ -752,18 +753,14 @@ def test_new_plugin_passes_as_it_is(kind, task, name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "name", "task", "message"),
     [
-        ("model", "Bad_Name", "", "name must be lower-case words with dashes, such as my-model; given 'Bad_Name'"),
-        ("model", "../x", "", "name must be lower-case words with dashes, such as my-model; given '../x'"),
-        ("modle", "x", "", "kind must be one of model, data, metric; given 'modle'; did you mean 'model'?"),
-        (
-            "model",
-            "x",
-            "behaviour",
-            "task must be one of ranking, behavior; given 'behaviour'; did you mean 'behavior'?",
-        ),
-        ("data", "x", "ranking", "a data plugin has no task; given 'ranking'"),
+        ("model", "Bad_Name", "ranking", "name must be lower-case words with dashes, such as my-model; given 'Bad_Name'"),
+        ("model", "../x", "behavior", "name must be lower-case words with dashes, such as my-model; given '../x'"),
+        ("modle", "x", "ranking", "kind must be one of model, data, metric; given 'modle'; did you mean 'model'?"),
+        ("model", "x", "behaviour", "the task of a new model must be one of ranking, behavior; given 'behaviour'; did you mean 'behavior'?"),
+        ("data", "x", "rating", "the task of a new data must be one of ranking; given 'rating'; did you mean 'ranking'?"),
+        ("metric", "x", "", "the task of a new metric must be one of ranking, behavior, rating; given ''"),
     ],
-)
+)  # fmt: skip
 def test_new_plugin_refuses_in_one_line(kind, name, task, message, tmp_path):
     with pytest.raises(RecbenchError) as error:
         new_plugin(kind, name, tmp_path / "x", task)

@@ -153,6 +153,9 @@ def test_statistics_are_those_of_what_is_known(tmp_path: Path) -> None:
     assert np.abs(again.predict(queries) - told.predict(queries)).max() > 1e-3
     told.fit(DATA, Context(seed=1, repeat="any"))
     assert told.known is None and told.rules is None, "of a ranking board it keeps no statistics"
+    told.save(tmp_path / "model")
+    ranks = Transformer.load(tmp_path / "model")
+    assert ranks.known is None and np.array_equal(ranks.score(queries), told.score(queries))
 
 
 def test_without_weight_there_is_no_next_item_loss(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +214,7 @@ def test_rankings_are_as_they_were() -> None:
         "id_dropout",
         "statistics",
     }
-    assert not {"next_item_weight", "id_dropout", "categories"} & set(TransformerParams().as_dict())
+    assert not {"next_item_weight", "id_dropout", "categories", "statistics"} & set(TransformerParams().as_dict())
     ranked = fit(board=None, id_dropout=0.0)
     assert not any(name.startswith(("head", "found", "unknown", "known_I")) for name in ranked.net.state_dict())
     queries = ASKED.queries.take(np.arange(5))

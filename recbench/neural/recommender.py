@@ -154,8 +154,7 @@ class TorchRecommender(Recommender):
         return states_QD
 
     def save(self, folder: Path) -> None:
-        """weights.safetensors, params.json, model.json and the ids of the items; `records`, where there are, as npz; never
-        pickle."""
+        """weights.safetensors, params.json, model.json, ids of the items, `records` where there are any; never pickle."""
         from safetensors.torch import save_file
 
         from recbench.neural.transfer import write_ids
@@ -169,7 +168,9 @@ class TorchRecommender(Recommender):
         (folder / "model.json").write_text(json.dumps(facts, indent=2))
         (folder / "params.json").write_text(json.dumps(self.params.as_dict(), indent=2, sort_keys=True))
         if any(getattr(self, name) is not None for name in self.records):
-            super().save(folder)
+            self.write_arrays(folder)
+        else:
+            (folder / "arrays.npz").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path) -> TorchRecommender:

@@ -19,8 +19,8 @@ from recbench_behavior.rows import Rows
 
 
 def pairwise(fields_BFD: Tensor, dense_BK: Tensor, dense_KD: Tensor) -> Tensor:
-    """(B, D) the sum over pairs of the products of their vectors, of fields and of dense inputs, which scale vectors of their
-    own: ((sum)^2 - sum of squares) / 2 (Rendle, ICDM 2010, doi 10.1109/ICDM.2010.127), before it is summed over D."""
+    """(B, D) the sum over pairs of the products of their vectors, of fields and of dense inputs, which scale vectors of
+    their own: ((sum)^2 - sum of squares) / 2 (Rendle, ICDM 2010, doi 10.1109/ICDM.2010.127), before it is summed over D."""
     sum_BD = fields_BFD.sum(1) + dense_BK @ dense_KD  # no (B, K, D) of the scaled vectors: that took a third of a step
     squares_BD = fields_BFD.square().sum(1) + dense_BK.square() @ dense_KD.square()
     return (sum_BD.square() - squares_BD) / 2

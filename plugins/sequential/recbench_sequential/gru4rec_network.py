@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from recbench.neural.dropout import Dropout
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
-    from recbench.neural.dropout import Dropout
-from recbench_sequential.gru4rec import GRU4RecParams
+    from recbench_sequential.gru4rec import GRU4RecParams
 
 INIT_STD = 0.02
 

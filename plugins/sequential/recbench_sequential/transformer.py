@@ -114,10 +114,10 @@ class TransformerParams(TrainParams):
     )
     statistics: bool = param(
         True,
-        "Whether the counts, rates and ages of `recbench.features` are inputs beside the history, which holds no more than "
-        "`max_length` events and nothing of what others did to the item.",
+        "Whether the counts, rates and ages of `recbench.features` are inputs beside the history, which holds no more "
+        "than `max_length` events and nothing of what others did to the item.",
         tune=True,
-        formerly=False,
+        formerly=True,
         task="behavior",
     )
 
@@ -139,8 +139,8 @@ class Transformer(TorchRecommender):
     On a board of the task behavior it learns what came of the questions asked in training, and what comes next beside that
     (`next_item_weight`), so that one fit answers both. A window of history is encoded once for all questions put to it; of
     each a small network reads the state at its moment, the item's vector, their product, what the item finds among
-    the events by attention, counts, and `statistics`. Items with fewer than two training events share a vector, and all have the
-    `categories` of the item table.
+    the events by attention, counts, and `statistics`. Items with fewer than two training events share a vector, and all
+    have the `categories` of the item table.
     """
 
     Params = TransformerParams
