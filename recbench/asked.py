@@ -177,6 +177,28 @@ def statistics_in_training(train: Dataset, board: Board, asked: Holdout) -> tupl
     return Known.of(train), rules, rules(whole).values
 
 
+def statistics_of(
+    queries: Queries, known: Known | None, rules: Standard | None, kept: dict[bytes, NDArray] | None
+) -> NDArray | None:
+    """(Q, K) float32 the statistics of questions; None where nothing is known of any.
+
+    `kept`: where those that were asked before are found, and others left: a network meets the same questions of validation
+    after every epoch.
+    """
+    if known is None or rules is None:
+        return None
+    if kept is None:
+        return rules(known.features(queries)).values
+    assert queries.item is not None
+    rows = queries.items
+    asked = b"".join(
+        np.ascontiguousarray(x).data for x in (queries.user, queries.item, queries.time, rows.start, rows.stop)
+    )
+    if asked not in kept:
+        kept[asked] = rules(known.features(queries)).values
+    return kept[asked]
+
+
 def lessons(train: Dataset, board: Board | None, most: int, seed: int) -> Iterator[tuple[Interactions, Holdout]]:
     """`training_parts` as a model learns from them: the events known, and questions, at most about `most` in all.
 

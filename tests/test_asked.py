@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recbench import registry
-from recbench.asked import question_features
+from recbench.asked import question_features, statistics_in_training, statistics_of
 from recbench.data import Ragged
 from recbench.features import behaviour_features, rate_prior
 from recbench.parts import DAY
@@ -77,6 +77,30 @@ def test_training_questions_know_of_items_what_was_there_before_a_window_of_the_
         n_asked, opened = n_asked + len(time), [*opened, n_known]
     asked = training_questions(train, VISITS).queries
     assert n_asked == len(asked) and opened[0] == 0 and len(opened) > 2 and opened == sorted(opened)
+
+
+def test_statistics_are_made_for_the_training_part_and_kept_where_they_are_asked_again(shop):
+    """Each column of the training questions has mean 0 and deviation 1; questions asked before are answered as then."""
+    parts = split(shop, VISITS)
+    known, rules, learned_QK = statistics_in_training(parts.train, VISITS, training_questions(parts.train, VISITS))
+    numbers = learned_QK[:, : len(rules.kept)].astype(np.float64)
+    np.testing.assert_allclose(numbers.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(numbers.std(0), 1, atol=1e-4)
+    queries, kept = parts.test.queries, {}
+    whole_QK = statistics_of(queries, known, rules, None)
+    some = [queries.take(np.arange(len(queries))[at::2]) for at in (0, 1)]
+    for _ in range(2):
+        for at, asked in enumerate(some):
+            np.testing.assert_array_equal(
+                statistics_of(asked.take(np.arange(len(asked))), known, rules, kept), whole_QK[at::2]
+            )
+        assert len(kept) == 2
+    for asked in kept:
+        kept[asked] = "as it was left"
+    assert statistics_of(some[0], known, rules, kept) == "as it was left"
+    later = replace(some[0], time=some[0].time + 1)
+    np.testing.assert_array_equal(statistics_of(later, known, rules, kept), statistics_of(later, known, rules, None))
+    assert statistics_of(queries, None, None, kept) is None
 
 
 def test_a_question_knows_its_own_history_alone(shop):

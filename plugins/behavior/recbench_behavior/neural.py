@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, answered, asked_in_training, statistics_in_training
+from recbench.asked import Known, answered, asked_in_training, statistics_in_training, statistics_of
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams
 from recbench.model import Context, Recommender, Traits
@@ -68,7 +68,7 @@ class FieldParams(FitParams):
     statistics: bool = param(
         True,
         "Whether the counts, rates and ages of `recbench.features` are inputs too: what some thousands of questions are too "
-        "few to find in histories. They take some 300 bytes a question learned from.",
+        "few to find in histories. They take some 300 bytes a question learned from or asked for validation.",
         tune=True,
     )
     min_events: int = param(
@@ -119,9 +119,10 @@ class BehaviorModel(TorchRecommender):
     records = {"known": Known, "rules": Standard}  # where statistics are inputs: what they are made of
     known: Known | None = None
     rules: Standard | None = None
-    fields: Fields | None = None  # these three while fitting
+    fields: Fields | None = None  # these four while fitting
     asked: Holdout | None = None
     statistics_QK: NDArray | None = None
+    kept: dict[bytes, NDArray] | None = None
 
     def network_class(self) -> type[BehaviorNetwork]:
         """The class of the network, imported when it is needed."""
@@ -147,10 +148,11 @@ class BehaviorModel(TorchRecommender):
             )
         if self.params.statistics:
             self.known, self.rules, self.statistics_QK = statistics_in_training(train, board, self.asked)
+        self.kept = {}
         super().fit(train, context)
         if self.fields.collisions:
             self.chosen = {"collisions": self.fields.collisions}
-        self.asked = self.fields = self.statistics_QK = None
+        self.asked = self.fields = self.statistics_QK = self.kept = None
 
     def network(self, train: Dataset) -> BehaviorNetwork:
         """The network; its shape is in the facts, and the rows of ids are among its buffers."""
@@ -220,8 +222,7 @@ class BehaviorModel(TorchRecommender):
         out_QT = np.empty((len(queries), len(self.facts["targets"])))
         order = np.argsort(queries.items.lengths, kind="stable")  # like lengths together: less padding
         device = self.net.bias_T.device
-        known, rules = self.known, self.rules
-        statistics_QK = None if known is None or rules is None else rules(known.features(queries)).values
+        statistics_QK = statistics_of(queries, self.known, self.rules, self.kept)
         for at in range(0, len(order), QUESTIONS):
             some = order[at : at + QUESTIONS]
             told = None if statistics_QK is None else statistics_QK[some]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.asked import Known, answered, asked_in_training, statistics_in_training
+from recbench.asked import Known, answered, asked_in_training, statistics_in_training, statistics_of
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams
 from recbench.model import Context, Traits
@@ -161,23 +161,24 @@ class Transformer(TorchRecommender):
     records = {"known": Known, "rules": Standard}  # where statistics are inputs: what they are made of
     known: Known | None = None
     rules: Standard | None = None
-    asked: Holdout | None = None  # these three while fitting on a board of the task behavior
+    asked: Holdout | None = None  # these four while fitting on a board of the task behavior
     board: Board | None = None
     statistics_QK: NDArray | None = None
+    kept: dict[bytes, NDArray] | None = None
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Learn what comes next, and on a board of the task behavior what came of the questions that it would have asked of
         the training part; RecbenchError where it would have asked none, or in no order."""
         board = context.board
         self.asked = self.known = self.rules = self.statistics_QK = None
-        self.board = board
+        self.board, self.kept = board, {}
         if board is not None and board.task == "behavior":
             self._refuse(board)
             self.asked = asked_in_training(type(self).__name__, train, board)
             if self.params.statistics:
                 self.known, self.rules, self.statistics_QK = statistics_in_training(train, board, self.asked)
         super().fit(train, context)
-        self.asked = self.board = self.statistics_QK = None
+        self.asked = self.board = self.statistics_QK = self.kept = None
 
     def _refuse(self, board: Board) -> None:
         if board.split == "random_pairs":
@@ -275,8 +276,7 @@ class Transformer(TorchRecommender):
 
         from recbench_sequential.lessons import asked_in_batches
 
-        known, rules, device = self.known, self.rules, self.vectors_ID.device
-        statistics_QK = None if known is None or rules is None else rules(known.features(queries)).values
+        device, statistics_QK = self.vectors_ID.device, statistics_of(queries, self.known, self.rules, self.kept)
         out_QT, read = np.empty((len(queries), len(self.facts["targets"]))), (self.params.max_length, self.net.reads)
         for row_Q, lesson in asked_in_batches(queries, *read, POSITIONS, statistics_QK):
             out_QT[row_Q] = torch.sigmoid(self.net.answers(lesson.to(device)).double()).cpu().numpy()
