@@ -27,10 +27,13 @@ tune social-engagement transformer "${small[@]}" model.epochs=15
 # what fields and histories come to alone
 tune video-like logistic-sgd model.statistics=false
 tune ecommerce-sim-purchase logistic-sgd,fm,bst model.statistics=false
+tune ecommerce-sim-purchase transformer "${small[@]}" model.epochs=15 model.statistics=false
 # histories are sets there: no sequence model applies
 tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
 tune retailrocket-purchase mmoe,ple,esmm model.apart=true
-# a million questions: one pass, in large batches
+# 400,000 questions to learn from: one pass, since a second one is learned by heart
+fast=(model.epochs=1 model.batch_size=1024 "model.learning_rate=tag(log,interval(0.0003,0.03))")
 tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt
-tune ecommerce-purchase logistic-sgd,fm,deepfm,dcn-v2,din,bst model.epochs=1 model.batch_size=4096
+tune ecommerce-purchase logistic-sgd,fm,deepfm,dcn-v2,din,bst "${fast[@]}"
+tune ecommerce-purchase logistic-sgd,fm,bst model.statistics=false "${fast[@]}"
 tune ecommerce-purchase transformer "${small[@]}" model.epochs=2
