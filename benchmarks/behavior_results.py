@@ -16,6 +16,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +80,21 @@ def rows_of(name: str) -> list[Row]:
     return leaderboard.rows(leaderboard.read(BOARDS / name)) if (BOARDS / name).is_dir() else []
 
 
+def params_of(row: Row) -> dict[str, Any]:
+    """All parameters of a row, those too that an entry leaves out because they are as they always were."""
+    return asdict(registry.find("model", row.model).load().Params.of(row.entries[0].params))
+
+
 def settled(row: Row) -> dict[str, Any]:
     """What of `VARIED` a model has, and its value; None where it was searched."""
-    entry = row.entries[0]
-    searched = {name for trial in entry.tuning for name in trial["params"]}
-    return {name: None if name in searched else entry.params[name] for name in VARIED if name in entry.params}
+    searched = {name for trial in row.entries[0].tuning for name in trial["params"]}
+    told = params_of(row)
+    return {name: None if name in searched else told[name] for name in VARIED if name in told}
 
 
 def of(rows: list[Row], model: str, **fixed: Any) -> Row | None:
     """The row of a model for which these parameters were fixed, and the others of `VARIED` are as shipped or searched."""
-    shipped = registry.find("model", model).load().Params().as_dict()
+    shipped = asdict(registry.find("model", model).load().Params())
     for row in (row for row in rows if row.model == model):
         told = settled(row).items()
         if all(value == fixed[name] if name in fixed else value in (None, shipped[name]) for name, value in told):
@@ -99,7 +105,7 @@ def of(rows: list[Row], model: str, **fixed: Any) -> Row | None:
 def fields_alone(rows: list[Row], model: str) -> Row | None:
     """The row of a model without statistics, whether they were left out or found to be no help; of `prior` the row."""
     row = of(rows, model)
-    alone = row is not None and not row.entries[0].params.get("statistics", False)
+    alone = row is not None and not params_of(row).get("statistics", False)
     return row if alone else of(rows, model, statistics=False)
 
 

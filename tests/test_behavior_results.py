@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,6 +55,15 @@ def test_what_is_compared_is_what_was_answered(results, quickly, tmp_path, monke
     assert (same["low"], same["high"], results.verdict(same)) == (0, 0, "not told apart")
     with pytest.raises(RecbenchError, match=r"predictions.npz is missing; run bash experiments/behavior.sh tiny"):
         results.difference(Path("elsewhere"), shared, apart)
+
+
+@pytest.mark.parametrize(("told", "alone"), [({}, False), ({"statistics": False}, True)])
+def test_what_an_entry_leaves_out_is_as_it_always_was(results, told, alone):
+    """The Transformer reads statistics, and an entry does not say so."""
+    entry = SimpleNamespace(params=told, tuning=[{"params": {"statistics": not told}}])
+    row = SimpleNamespace(model="transformer", entries=[entry])
+    assert results.params_of(row)["statistics"] == (not alone) and results.of([row], "transformer") is row
+    assert (results.fields_alone([row], "transformer") is row) == alone
 
 
 def test_the_page_says_what_was_found(results, monkeypatch, tmp_path):
