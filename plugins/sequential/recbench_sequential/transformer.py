@@ -114,8 +114,7 @@ class TransformerParams(TrainParams):
     )
     statistics: bool = param(
         True,
-        "Whether the counts, rates and ages of `recbench.features` are inputs beside the history, which holds no more "
-        "than `max_length` events and nothing of what others did to the item.",
+        "Whether the counts, rates and ages of `recbench.features` are inputs beside the newest `max_length` events.",
         tune=True,
         formerly=True,
         task="behavior",
@@ -170,8 +169,7 @@ class Transformer(TorchRecommender):
         """Learn what comes next, and on a board of the task behavior what came of the questions that it would have asked of
         the training part; RecbenchError where it would have asked none, or in no order."""
         board = context.board
-        self.asked = self.known = self.rules = self.statistics_QK = None
-        self.board, self.kept = board, {}
+        self.asked, self.known, self.rules, self.board, self.kept = None, None, None, board, {}
         if board is not None and board.task == "behavior":
             self._refuse(board)
             self.asked = asked_in_training(type(self).__name__, train, board)
@@ -208,8 +206,8 @@ class Transformer(TorchRecommender):
                 "time": self.timed(train),
             }
             if self.asked is not None:
-                facts["targets"] = list(self.asked.targets)
-                facts["statistics"] = 0 if self.rules is None else len(self.rules.names)
+                n_statistics = 0 if self.rules is None else len(self.rules.names)
+                facts |= {"targets": list(self.asked.targets), "statistics": n_statistics}
             self.facts = self.facts | facts
             least = 1 if self.asked is None else MIN_EVENTS
             known_I = np.bincount(train.interactions.item, minlength=train.n_items) >= least
