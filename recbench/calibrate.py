@@ -16,6 +16,9 @@ from recbench.metric import Probabilities
 
 SURE = 1e-7  # probabilities are kept this far from 0 and 1 before their logit is taken
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
+KEPT = (
+    1e-4  # of an answer itself, so that what a step makes equal keeps its order: AUC and its kin are those of the model
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ def decide(valid: Probabilities, kind: str) -> Decided:
 
     temperature: the one number that logits are divided by for the least log loss (Guo et al., ICML 2017,
     arXiv 1706.04599). isotonic: the never falling step function of least squared error (Zadrozny and Elkan, KDD 2002,
-    doi 10.1145/775047.775151). The threshold is the bent probability from which on the F1 of the questions is highest; the
+    doi 10.1145/775047.775151), with a ten-thousandth of the answer itself mixed in. Neither changes an order. The threshold is the bent probability from which on the F1 of the questions is highest; the
     highest of several.
     """
     temperature_B, knots = None, ()
@@ -76,7 +79,8 @@ def _bent(predicted_QB: NDArray, temperature_B: NDArray | None, knots: tuple[NDA
     if temperature_B is not None:
         return 1 / (1 + np.exp(-logit(predicted_QB) / temperature_B))
     if knots:
-        return np.stack([np.interp(p_Q, *knot) for p_Q, knot in zip(predicted_QB.T, knots, strict=True)], axis=1)
+        steps_QB = np.stack([np.interp(p_Q, *knot) for p_Q, knot in zip(predicted_QB.T, knots, strict=True)], axis=1)
+        return steps_QB + KEPT * (predicted_QB - steps_QB)
     return predicted_QB
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from recbench.canvas import DASHES, INK, MARKS, Picture, canvas, png
 from recbench.card import Card
 from recbench.card.counts import CLOCKED, gini, top_share
-from recbench.card.sections import moment, share
+from recbench.card.sections import best_shortcut, moment, share, shortcuts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,10 +158,9 @@ def _order(card: Card) -> tuple[str, Figure] | None:
 
 
 def _shortcuts(card: Card) -> tuple[str, Figure] | None:
-    scored = [(name, score) for name, score in card.shortcuts.items() if not isinstance(score, str)]
-    if not scored or card.board is None:
+    scored, best = shortcuts(card), best_shortcut(card)
+    if best is None or card.board is None:
         return None
-    best = max(scored, key=lambda row: row[1].value)
     title = f"The bar to beat: {best[0]} reaches {card.board.headline} {best[1].value:.4f} on validation"
     figure, (axes,) = canvas(title, height=1.3 + 0.42 * len(scored))
     place = np.arange(len(scored))[::-1]

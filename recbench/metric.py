@@ -74,7 +74,7 @@ class Probabilities:
     """Predicted probabilities, (Q, B) float64, and what came of them, (Q, B) bool, of the behaviours asked about.
 
     `user_Q`: whose question it is. `rate_Q`: with which chance it came to be asked, below 1 for a drawn one: `predicted_QB`
-    speaks of the questions asked, `corrected_QB` of all there are. `threshold_B`: from which probability on a behaviour is
+    speaks of the questions asked, `corrected_QB` of all that these users could have been asked. `threshold_B`: from which probability on a behaviour is
     said to happen, NaN where nothing was decided yet.
     """
 
@@ -87,24 +87,19 @@ class Probabilities:
 
     @cached_property
     def weight_Q(self) -> NDArray:
-        """(Q,) for how many questions each stands."""
+        """(Q,) for how many questions, of the users who were asked, each stands."""
         return 1 / self.rate_Q
 
     @cached_property
     def corrected_QB(self) -> NDArray:
-        """(Q, B) p / (p + (1 - p) / w) with w the rate of the questions drawn; p where all were asked."""
+        """(Q, B) p / (p + (1 - p) / w) with w the share drawn, of all users together; p where all were asked.
+
+        Not the user's own share: what is drawn for a user goes by the number of true answers, which that share would tell.
+        """
         drawn = self.rate_Q[self.rate_Q < 1]
         if not len(drawn):
             return self.predicted_QB
-        return self.predicted_QB / (self.predicted_QB + (1 - self.predicted_QB) / self.user_rate_Q[:, None])
-
-    @cached_property
-    def user_rate_Q(self) -> NDArray:
-        """(Q,) the rate of the questions drawn for the same user, 1 where none was."""
-        user, user_Q = np.unique(self.user_Q, return_inverse=True)
-        rate = np.ones(len(user))
-        np.minimum.at(rate, user_Q, self.rate_Q)
-        return rate[user_Q]
+        return self.predicted_QB / (self.predicted_QB + (1 - self.predicted_QB) * np.mean(1 / drawn))
 
 
 class Metric(ABC):
@@ -159,8 +154,16 @@ class Metric(ABC):
 def metric(label: str, task: str) -> Metric:
     """The metric written `name@k` on a board of `task`; RecbenchError where it is unknown or k is wrong."""
     name, at, k = label.partition("@")
+    known = [full.removeprefix(f"{task}.") for full in registry.names("metric") if full.startswith(f"{task}.")]
+    if name not in known:
+        raise RecbenchError(
+            f"metric '{label}': none is installed for task {task}{nearest(name, known) or '.'} "
+            f"Installed: {', '.join(known) or 'none'}"
+        )
     cls = registry.find("metric", f"{task}.{name}").load()
     if task == "behavior":
+        if at and not k:
+            raise RecbenchError(f"metric '{label}': write {name} or {name}@BEHAVIOUR, of one behaviour")
         return cls(name, behavior=k if at else None)
     if cls.needs_k != bool(at):
         raise RecbenchError(f"metric '{label}': write {name + '@10' if cls.needs_k else name}")

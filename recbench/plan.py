@@ -138,6 +138,15 @@ class Board:
         drawn, windows = self.negatives != "none", (self.test_window_days, self.valid_window_days)
         wrong = (
             (not self.behaviors, "behaviors must name what is asked about"),
+            (
+                len(set(self.behaviors)) < len(self.behaviors),
+                f"behaviors must name each behaviour once; given {', '.join(self.behaviors)}",
+            ),
+            (
+                len(self.behaviors) == 1 and set(self.exposures) == set(self.behaviors),
+                f"exposures and behaviors must differ: whether there is a {', '.join(self.behaviors)} where there is one "
+                "needs no answer",
+            ),
             (self.target != "all_in_window", f"target must be all_in_window; given {self.target}"),
             (self.split not in splits.get(self.ask, ()), self._allowed_splits(splits)),
             (self.horizon_days < 0, f"horizon_days must be at least 0; given {self.horizon_days:g}"),

@@ -1,6 +1,6 @@
 """Two pictures of probabilities: how far they can be believed, and what each threshold would decide.
 
-Letters: Q questions, B behaviours asked about, N bins, T thresholds.
+Letters: Q questions, B behaviours asked about, G distinct probabilities, N bins, T thresholds.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ def pictures(answers: Probabilities, what: str) -> dict[str, Picture]:
 
 def binned(p_Q: NDArray, true_Q: NDArray, weight_Q: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """(N,) mean probability, share that came true and standard error of the share, of questions in rising order of
-    probability, the same number in each bin but for one. For the error, questions of a user count as if each were alone,
-    and those of unequal weight as the (sum w)^2 / sum w^2 equal ones that tell as much (Kish 1965)."""
-    order = np.argsort(p_Q, kind="stable")
-    rows = [some for some in np.array_split(order, BINS) if len(some)]
+    probability, as many in each bin; equal probabilities share the bin in which the middle one of them lies. For the error,
+    questions of a user count as if each were alone, and those of unequal weight as the (sum w)^2 / sum w^2 equal ones that
+    tell as much (Kish 1965)."""
+    _, at_Q, count_G = np.unique(p_Q, return_inverse=True, return_counts=True)
+    bin_Q = ((np.cumsum(count_G) - count_G / 2) * BINS // len(p_Q))[at_Q]
+    rows = [np.flatnonzero(bin_Q == n) for n in np.unique(bin_Q)]
     mean = np.array([np.average(p_Q[some], weights=weight_Q[some]) for some in rows])
     share = np.array([np.average(true_Q[some], weights=weight_Q[some]) for some in rows])
     n_equal = np.array([weight_Q[some].sum() ** 2 / np.square(weight_Q[some]).sum() for some in rows])

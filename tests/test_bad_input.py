@@ -50,6 +50,8 @@ def test_a_wrong_board_file_is_one_line(quickly, tmp_path, text, fragments):
     (("model=popular", "data=acme-beauty", "trainer.max_minutes=soon"), ("max_minutes", "soon")),
     (("model=popular", "data=acme-beauty", "submit=maybe"), ("submit", "maybe")),
     (("model=popular", "data=acme-beauty", "track=wandbb"), ("wandbb", "files", "wandb")),
+    (("model=popular", "data=acme-beauty", "calibration=isotonik"), ("none, temperature, isotonic", "mean 'isotonic'?")),
+    (("model=popular", "data=acme-beauty", "calibration=isotonic"), ("acme-beauty asks for none", "task ranking")),
     (("model=popular,random", "data=acme-beauty"), ("popular,random", "-")),
     (("rubbish",), ("rubbish",)),
     (("model=[", "data=acme-beauty"), ("[",)),
@@ -327,7 +329,7 @@ def window_board(**changes) -> str:
     ({"behaviors": ["view"]}, ("view", "purchase")),
     ({"task": "rating"}, ("model=popular", "rating", "these can: autorec, biased-mf, item-knn-rating, linear")),
     (
-        {"task": "behavior", "behaviors": ["purchase"], "exposures": ["purchase"], "ask": "each_event"},
+        {"task": "behavior", "behaviors": ["purchase"], "negatives": "uniform", "n_negatives": 1},
         ("model=popular", "behavior", "these can: bst, dcn-v2, deepfm"),
     ),
     ({"task": "behavior"}, ("task behavior: behaviors must name what is asked about",)),
@@ -336,6 +338,27 @@ def test_a_board_that_the_data_or_the_model_cannot_answer_is_one_line(quickly, j
     (tmp_path / "mine.yaml").write_text(window_board(**changes))
     words = ("model=popular", "board=mine.yaml", "data=acme-journey", "data.root=journey")
     refused(quickly(*words), "mine", *fragments)
+    assert entries(tmp_path / "runs") == []
+
+
+SHOWN = {"negatives": "none", "n_negatives": 0, "ask": "each_event"}
+
+
+@pytest.mark.parametrize(("changes", "fragments"), [
+    ({"behaviors": ["purchase"] * 2}, ("behaviors must name each behaviour once; given purchase, purchase",)),
+    (SHOWN | {"exposures": ["purchase"]}, ("must differ: whether there is a purchase where there is one needs no answer",)),
+    ({"metrics": ["auc", "ndcg@10"]}, ("'ndcg@10': none is installed for task behavior", "Installed: accuracy, auc")),
+    ({"metrics": ["auc", "acu"]}, ("'acu': none is installed for task behavior; did you mean 'auc'?",)),
+    ({"metrics": ["auc", "auc@"]}, ("'auc@': write auc or auc@BEHAVIOUR",)),
+    ({"metrics": ["auc", "auc@purchaes"]}, ("'auc@purchaes' is of 'purchaes'", "did you mean 'purchase'?")),
+], ids=["twice", "shown as asked", "of ranking", "misspelt", "of nothing", "of another"])  # fmt: skip
+def test_a_board_that_asks_for_no_behaviour_or_judges_it_by_nothing_is_one_line(
+    quickly, journey, tmp_path, changes, fragments
+):
+    asked = {"task": "behavior", "behaviors": ["purchase"], "negatives": "uniform", "n_negatives": 1}
+    (tmp_path / "mine.yaml").write_text(window_board(**asked | {"metrics": ["auc"], "headline": "auc"} | changes))
+    words = ("model=prior", "board=mine.yaml", "data=acme-journey", "data.root=journey")
+    refused(quickly(*words), *fragments)
     assert entries(tmp_path / "runs") == []
 
 

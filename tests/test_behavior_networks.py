@@ -15,6 +15,7 @@ from recbench.dataset import Dataset, DatasetInfo
 from recbench.errors import RecbenchError
 from recbench.model import Context
 from recbench.plan import Board
+from recbench.questions import training_questions
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -24,6 +25,8 @@ from recbench_behavior.crossings import DCNV2, FM, DeepFM, LogisticSGD  # noqa: 
 from recbench_behavior.fields import collision_rate, fields_of, numbered  # noqa: E402
 from recbench_behavior.histories import BST, DIN  # noqa: E402
 from recbench_behavior.history_networks import Attention  # noqa: E402
+from recbench_behavior.networks import BatchNorm, Layers  # noqa: E402
+from recbench_behavior.neural import DeepParams  # noqa: E402
 from recbench_behavior.rows import rows_of  # noqa: E402
 from recbench_behavior.several import ESMM, PLE, MMoE  # noqa: E402
 from recbench_behavior.several_networks import Level, chained  # noqa: E402
@@ -264,6 +267,37 @@ def test_answers_keep_the_contract(cls, models, tmp_path):
     model.save(tmp_path / "model")
     assert np.array_equal(cls.load(tmp_path / "model").predict(ASKED), together)
     assert np.array_equal(fit(cls, epochs=2, users=True).predict(ASKED), together)
+
+
+def test_batch_norm_is_its_formula():
+    """Where it learns by the batch's own mean and spread; where it answers, or learns from one question, by the running ones."""
+    torch.manual_seed(2)
+    layers = Layers(5, DeepParams(width=4, layers=1, dropout=0.0, batch_norm=True))
+    linear, norm = layers[0], layers[1]
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+        norm.bias.uniform_(-1, 1)
+    x_BX = torch.randn(30, 5)
+    z_BX = linear(x_BX)
+    scaled_BX = (z_BX - z_BX.mean(0)) / (z_BX.var(0, correction=0) + norm.eps).sqrt()
+    torch.testing.assert_close(layers(x_BX), (scaled_BX * norm.weight + norm.bias).relu())
+    torch.testing.assert_close(norm.running_mean, 0.1 * z_BX.mean(0))
+    running_BX = (z_BX - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+    torch.testing.assert_close(layers(x_BX[:1]), running_BX[:1].relu())
+    torch.testing.assert_close(layers.eval()(x_BX), running_BX.relu())
+
+
+@pytest.mark.parametrize("cls", [DeepFM, DCNV2, DIN, BST, MMoE, PLE, ESMM])
+def test_towers_may_be_normalised(cls, tmp_path):
+    """As shipped they are not; the running numbers are saved, and a last batch of one question is learned from."""
+    data, board = (shared(), BOTH) if cls in SEVERAL[3:] else (FEW, BOARD)
+    assert not any(isinstance(module, BatchNorm) for module in fit(cls, data, board, epochs=1).net.modules())
+    n_asked = len(training_questions(data, board).queries)
+    model = fit(cls, data, board, epochs=2, batch_norm=True, batch_size=n_asked - 1)
+    assert any(isinstance(module, BatchNorm) for module in model.net.modules())
+    model.save(tmp_path)
+    assert np.array_equal(model.predict(ASKED), cls.load(tmp_path).predict(ASKED))
+    assert model.params.as_dict()["batch_norm"] is True and "batch_norm" not in cls.Params().as_dict()
 
 
 @pytest.mark.parametrize("cls", MODELS)

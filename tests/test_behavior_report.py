@@ -34,6 +34,7 @@ def test_the_report_says_what_scikit_learn_says_of_the_stored_answers(quickly, t
     assert done.returncode == 0, done.stderr
     (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/entry.json"))
     scores = json.loads((folder / "entry.json").read_text())["scores"]
+    assert sorted(path.name for path in folder.glob("*.png")) == ["reliability.png", "thresholds.png"]
     with np.load(folder / "predictions.npz", allow_pickle=False) as stored:
         behaviors, predicted_QB, true_QB = stored["behaviors"].tolist(), stored["predicted"], stored["true"] > 0
         said_QB = predicted_QB >= stored["threshold"]

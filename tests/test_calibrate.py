@@ -5,8 +5,8 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import f1_score
 
-from recbench.calibrate import best_threshold, decide, logit
-from recbench.metric import Probabilities
+from recbench.calibrate import KEPT, best_threshold, decide, logit
+from recbench.metric import Probabilities, metric
 
 
 def answers(predicted_QB, true_QB, rate_Q=None):
@@ -59,15 +59,29 @@ def test_isotonic_is_that_of_scikit_learn(drawn):
         theirs = IsotonicRegression(y_min=half, y_max=1 - half, out_of_bounds="clip")
         theirs.fit(drawn.predicted_QB[:, b], drawn.true_QB[:, b])
         np.testing.assert_allclose(
-            decided(asked).predicted_QB[:, b], theirs.predict(asked.predicted_QB[:, b]), atol=1e-9
+            decided(asked).predicted_QB[:, b],
+            (1 - KEPT) * theirs.predict(asked.predicted_QB[:, b]) + KEPT * asked.predicted_QB[:, b],
+            atol=1e-9,
         )
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_no_order_is_changed(drawn, kind):
+    """Two answers are in the order they had, or as equal as they were, so that AUC is the model's own."""
+    bent = decide(drawn, kind)(drawn)
+    for b in range(2):
+        _, before = np.unique(drawn.predicted_QB[:, b], return_inverse=True)
+        _, after = np.unique(bent.predicted_QB[:, b], return_inverse=True)
+        assert np.array_equal(before, after)
 
 
 def test_isotonic_by_hand():
     """.2 and .3 are out of order, 0 of 1 after 1 of 1: pooled to a half; four questions allow no less than half of one."""
     decided = decide(answers([[0.1], [0.2], [0.3], [0.4]], [[0], [1], [0], [1]]), "isotonic")
     asked = answers([[0.0], [0.1], [0.15], [0.2], [0.25], [0.3], [0.35], [0.9]], np.zeros((8, 1)))
-    np.testing.assert_allclose(decided(asked).predicted_QB[:, 0], [0.125, 0.125, 0.3125, 0.5, 0.5, 0.5, 0.6875, 0.875])
+    steps = np.array([0.125, 0.125, 0.3125, 0.5, 0.5, 0.5, 0.6875, 0.875])
+    kept = steps + 0.0001 * (asked.predicted_QB[:, 0] - steps)  # what a step makes equal keeps its order
+    np.testing.assert_allclose(decided(asked).predicted_QB[:, 0], kept, rtol=1e-12)
     assert decided.told()["knots"] == [[[0.1, 0.2, 0.3, 0.4], [0.125, 0.5, 0.5, 0.875]]]  # all that a replay needs
 
 
@@ -101,3 +115,14 @@ def test_probabilities_of_drawn_questions_are_corrected_for_their_share():
     assert told.weight_Q.sum() == pytest.approx(100)
     whole = answers([[0.3]], [[1]])
     assert whole.corrected_QB is whole.predicted_QB
+
+
+def test_a_correction_tells_nothing_of_a_users_answers():
+    """Two users of 1,000 pairs each: one buys 1, one buys 50; as many others are drawn. Who says a half of everything knows
+    nothing: by one correction it says the share of all pairs, entropy 1, where the user's own would tell the buyer."""
+    user = np.repeat([0, 0, 1, 1], [1, 1, 50, 50])
+    true, rate = np.isin(np.arange(102), [0, *range(2, 52)]), np.repeat([1, 1 / 999, 1, 50 / 950], [1, 1, 50, 50])
+    told = Probabilities(np.full((102, 1), 0.5), true[:, None], user, rate, ("buy",), np.array([np.nan]))
+    np.testing.assert_allclose(told.corrected_QB, 51 / 2000)
+    assert metric("normalised-entropy", "behavior")(told, None) == pytest.approx(1)
+    assert metric("ece", "behavior")(told, None) == pytest.approx(0)

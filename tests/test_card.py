@@ -20,12 +20,13 @@ from recbench.card import Card, card_of
 from recbench.card.counts import activity_of, counts_of, drift_of, gini, jensen_shannon, spearman, top_share
 from recbench.card.order import Transitions, links, order_test
 from recbench.card.page import page
-from recbench.card.sections import moment, sections, share
+from recbench.card.sections import best_shortcut, moment, sections, share
 from recbench.card.shortcuts import ItemTransitions, Popular, shortcut_scores
 from recbench.data import ContextEvents, Interactions
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.draw import pictures
 from recbench.errors import RecbenchError
+from recbench.evaluate import Score
 from recbench.model import Context
 from recbench.testing.worlds import START, World, chain, checkerboard, cold, fashion
 
@@ -325,6 +326,18 @@ def test_titles_say_what_the_pictures_show(drawn):
     assert titles["activity"].startswith("2,160 events from 2020-09-13 to 2020-09-27; ")
     assert titles["order"].startswith("Order matters: the next item's reciprocal rank is 1.000, shuffled 0.")
     assert titles["shortcuts"] == "The bar to beat: item transitions reaches ndcg@10 1.0000 on validation"
+
+
+def test_the_bar_is_the_shortcut_that_the_headline_finds_best(card):
+    """The largest NDCG, but the least log loss."""
+    for higher, best, value in ((True, "second", 0.7), (False, "first", 0.3)):
+        first, second = (Score("x", "x/v1", value, None, None, np.zeros(0), higher) for value in (0.3, 0.7))
+        found = replace(card, shortcuts={"first": first, "second": second, "third": "cannot be tried"})
+        assert best_shortcut(found) == (best, found.shortcuts[best])
+        bar = dict(sections(found)[0].pairs)["bar to beat"]
+        assert bar == f"ndcg@10 {value:.4f} on validation, by the shortcut {best}"
+        assert pictures(found)["shortcuts"].title.startswith(f"The bar to beat: {best} reaches ndcg@10 {value:.4f}")
+    assert best_shortcut(replace(card, shortcuts={"third": "cannot be tried"})) is None
 
 
 class Seen(HTMLParser):

@@ -32,6 +32,16 @@ def test_drawn_questions_stand_for_all_that_they_were_drawn_from():
     assert share[0] == pytest.approx(1) and share[5] == pytest.approx(0) and len(mean) == 15
 
 
+def test_equal_probabilities_share_a_bin():
+    """Who always says the share that is true has one point, on the diagonal, however the rows are ordered."""
+    true_Q = np.arange(1000) < 300
+    for some in (true_Q, true_Q[::-1]):
+        mean, share, _ = binned(np.full(1000, 0.3), some, np.ones(1000))
+        assert (mean.tolist(), share.tolist()) == ([pytest.approx(0.3)], [pytest.approx(0.3)])
+    p_Q = np.repeat([0.1, 0.2, 0.9], [400, 500, 100])  # the middles lie in bins 3, 9 and 14
+    assert binned(p_Q, true_Q, np.ones(1000))[1] == pytest.approx([0.75, 0, 0])
+
+
 def test_curves_are_those_of_scikit_learn():
     rng = np.random.default_rng(1)
     p_Q, true_Q = rng.random(300).round(2), rng.random(300) < 0.3

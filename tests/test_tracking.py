@@ -115,6 +115,15 @@ def test_a_run_lies_on_disk_with_everything_in_it(neural_forge, trap, tmp_path):
     assert {"cpu", "memory_percent", "proc.memory.rssMB"} <= machine, machine
 
 
+def test_pictures_of_probabilities_are_media_of_the_run(recbench, tmp_path):
+    small = ("data.n_users=120", "data.n_items=40", "data.visits=12")
+    done = recbench("model=prior", "data=social-sim", "board=social-sim-engagement", *small, "track=wandb", env=QUIET)
+    assert done.returncode == 0, done.stderr
+    pictures = (place_of(tmp_path) / "files" / "media" / "images").glob("*.png")
+    assert sorted(path.name.partition("_")[0] for path in pictures) == ["reliability", "thresholds"]
+    assert {"reliability", "thresholds"} <= {name.partition(".")[0] for name in summary(records(place_of(tmp_path)))}
+
+
 def test_of_a_multirun_each_run_keeps_its_own_and_a_failure_spares_the_next(recbench, tmp_path):
     words = ("-m", "model=random,recent-popular,popular", "data=acme-beauty", "track=wandb")
     done = recbench(*words, env=QUIET)

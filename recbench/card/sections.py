@@ -10,6 +10,7 @@ import numpy as np
 
 from recbench.card import Card
 from recbench.card.counts import CLOCKED, gini, top_share
+from recbench.evaluate import Score
 from recbench.parts import DAY
 
 MEANINGS = {
@@ -68,7 +69,7 @@ def moment(seconds: int, clock: str) -> str:
 def fitness(card: Card) -> Section:
     """What the data can and cannot show, one line a use."""
     data, clock, counts = card.dataset, card.dataset.info.clock, card.counts
-    best = max((s.value, name) for name, s in scored) if (scored := _scored(card)) else None
+    best = best_shortcut(card)
     texts = card.texts
     rows = [
         ("split", _splits(card)),
@@ -94,7 +95,7 @@ def fitness(card: Card) -> Section:
     ]
     if best:
         label = card.board.headline if card.board else ""
-        rows.append(("bar to beat", f"{label} {best[0]:.4f} on validation, by the shortcut {best[1]}"))
+        rows.append(("bar to beat", f"{label} {best[1].value:.4f} on validation, by the shortcut {best[0]}"))
     return Section("Fit for", tuple(rows))
 
 
@@ -113,8 +114,14 @@ def _order_verdict(card: Card) -> str:
     return f"{verdict}: the next item is found with {true:.4f} on the true order, {shuffled:.4f} on a shuffled one"
 
 
-def _scored(card: Card) -> list[tuple[str, Any]]:
+def shortcuts(card: Card) -> list[tuple[str, Score]]:
+    """The shortcuts that could be tried, and what each reaches on validation."""
     return [(name, score) for name, score in card.shortcuts.items() if not isinstance(score, str)]
+
+
+def best_shortcut(card: Card) -> tuple[str, Score] | None:
+    """The one that the board's headline finds best: what a model must beat. None where none could be tried."""
+    return max(shortcuts(card), key=lambda row: row[1].value * (1 if row[1].higher_is_better else -1), default=None)
 
 
 def _origin(card: Card) -> Section:

@@ -90,7 +90,7 @@ class DeepFactorizationMachine(FactorizationMachine):
 
     def __init__(self, facts: dict[str, Any], params: DeepParams) -> None:
         super().__init__(facts, params)
-        self.deep = Layers(self.input_width, params.width, params.layers, params.dropout, len(facts["targets"]))
+        self.deep = Layers(self.input_width, params, n_out=len(facts["targets"]))
 
     def logits(self, read: Read, rows: Rows) -> Tensor:
         """(B, T) the sum of both."""
@@ -120,7 +120,7 @@ class DeepCross(Pooled):
     def __init__(self, facts: dict[str, Any], params: Any) -> None:
         super().__init__(facts, params)
         self.cross = Crosses(self.input_width, params.crosses)
-        self.deep = Layers(self.input_width, params.width, params.layers, params.dropout)
+        self.deep = Layers(self.input_width, params)
         self.out = nn.Linear(self.input_width + params.width, len(facts["targets"]), bias=False)
 
     def logits(self, read: Read, rows: Rows) -> Tensor:

@@ -31,7 +31,7 @@ class HistoryNetwork(BehaviorNetwork):
             self.ages = nn.Embedding(N_GAPS, self.item_width)
             for table in (self.behaviors, self.ages):
                 nn.init.normal_(table.weight, std=STD)
-        self.deep = Layers(n_in, params.width, params.layers, params.dropout, len(facts["targets"]))
+        self.deep = Layers(n_in, params, n_out=len(facts["targets"]))
 
     def events(self, read: Read, rows: Rows) -> Tensor:
         """(B, L, E) items, behaviours and ages of the events."""

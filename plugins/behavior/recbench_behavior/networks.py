@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from recbench.neural.dropout import Dropout
 from recbench.neural.network import Network
 from recbench_behavior.fields import MOMENTS, Fields
-from recbench_behavior.neural import FieldParams, VectorParams
+from recbench_behavior.neural import DeepParams, FieldParams, VectorParams
 from recbench_behavior.rows import Rows
 
 STD = 0.02  # of vectors at first
@@ -173,10 +173,22 @@ class BehaviorNetwork(Network):
 
 
 class Layers(nn.Sequential):
-    """Hidden layers with ReLU and dropout, and what they give out: `n_out` wide, or the last hidden layer where that is 0."""
+    """Hidden layers with ReLU and dropout, as many as the parameters say or `layers`, and what they give out: `n_out` wide,
+    or the last hidden layer where that is 0."""
 
-    def __init__(self, n_in: int, width: int, layers: int, dropout: float, n_out: int = 0) -> None:
+    def __init__(self, n_in: int, params: DeepParams, n_out: int = 0, layers: int = 0) -> None:
         parts: list[nn.Module] = []
-        for size in [n_in, *[width] * (layers - 1)]:
-            parts += [nn.Linear(size, width), nn.ReLU(inplace=True), Dropout(dropout)]
-        super().__init__(*parts, *([nn.Linear(width, n_out)] if n_out else []))
+        for size in [n_in, *[params.width] * ((layers or params.layers) - 1)]:
+            norm = [BatchNorm(params.width)] if params.batch_norm else []
+            parts += [nn.Linear(size, params.width), *norm, nn.ReLU(inplace=True), Dropout(params.dropout)]
+        super().__init__(*parts, *([nn.Linear(params.width, n_out)] if n_out else []))
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation (arXiv 1502.03167); a batch of one question, which has no spread, takes the running one."""
+
+    def forward(self, x_BX: Tensor) -> Tensor:
+        """(B, X) normalised."""
+        if len(x_BX) > 1:
+            return super().forward(x_BX)
+        return F.batch_norm(x_BX, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)

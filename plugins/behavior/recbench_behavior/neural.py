@@ -96,6 +96,9 @@ class DeepParams(VectorParams):
     width: int = param(128, "Width of the hidden layers.", low=4, high=4096)
     layers: int = param(2, "Hidden layers.", low=1, high=10)
     dropout: float = param(0.1, "Share of the hidden layers' outputs that are dropped.", low=0.0, high=0.9, tune=True)
+    batch_norm: bool = param(
+        False, "Whether a hidden layer is normalised over the batch before its ReLU.", formerly=False
+    )
 
 
 class BehaviorModel(TorchRecommender):

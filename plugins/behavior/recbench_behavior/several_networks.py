@@ -33,9 +33,7 @@ class Level(nn.Module):
         super().__init__()
         n_own, n_shared = getattr(params, "own_experts", 0), params.experts
         groups = [*[n_own] * n_targets, n_shared]
-        self.experts = nn.ModuleList(
-            nn.ModuleList(Layers(n_in, params.width, params.layers, params.dropout) for _ in range(n)) for n in groups
-        )
+        self.experts = nn.ModuleList(nn.ModuleList(Layers(n_in, params) for _ in range(n)) for n in groups)
         seen = [*[n_own + n_shared] * n_targets, *([] if last else [sum(groups)])]
         self.gates = nn.ModuleList(nn.Linear(n_in, n) for n in seen)
 
@@ -60,7 +58,7 @@ class ExpertNetwork(Pooled):
         self.levels = nn.ModuleList(
             Level(width, n_targets, params, number == n_levels) for number, width in enumerate(widths, 1)
         )
-        self.towers = nn.ModuleList(Layers(params.width, params.width, 1, params.dropout, 1) for _ in range(n_targets))
+        self.towers = nn.ModuleList(Layers(params.width, params, n_out=1, layers=1) for _ in range(n_targets))
 
     def logits(self, read: Read, rows: Rows) -> Tensor:
         """(B, T) of all inputs."""
@@ -82,9 +80,7 @@ class ChainNetwork(Pooled):
 
     def __init__(self, facts: dict[str, Any], params: DeepParams) -> None:
         super().__init__(facts, params)
-        self.towers = nn.ModuleList(
-            Layers(self.input_width, params.width, params.layers, params.dropout, 1) for _ in facts["targets"]
-        )
+        self.towers = nn.ModuleList(Layers(self.input_width, params, n_out=1) for _ in facts["targets"])
 
     def begun(self, fields: Fields, rate_T: NDArray) -> Self:
         """The network that answers at first with the rates, where they fall from one behaviour to the next."""

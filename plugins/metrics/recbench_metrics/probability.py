@@ -1,5 +1,6 @@
-"""How far predicted probabilities are from what happens, over all questions there are: those drawn have corrected
-probabilities and stand for 1 / rate questions each, so that with every question asked nothing is changed.
+"""How far predicted probabilities are from what happens, over all questions that the users asked could have been asked:
+those drawn have corrected probabilities and stand for 1 / rate questions each, so that with every question asked nothing is
+changed.
 
 Letters: Q questions, G groups of equal probabilities, C bins.
 """
@@ -22,7 +23,7 @@ class LogLoss(BehaviorMetric):
 
     corrected = True
     higher_is_better = False
-    definition = "log-loss/log=natural/clip=1e-7/weight=1 over rate/p=corrected/joint=mean/v1"
+    definition = "log-loss/log=natural/clip=1e-7/weight=1 over rate/p=corrected by one rate/joint=mean/v2"
 
     def each(self, column: Column) -> NDArray:
         return _losses(column)
@@ -37,9 +38,7 @@ class NormalisedEntropy(BehaviorMetric):
     corrected = True
     higher_is_better = False
     undefined = 1.0
-    definition = (
-        "normalised-entropy/base=share of sample/one-class=1/clip=1e-7/weight=1 over rate/p=corrected/joint=mean/v1"
-    )
+    definition = "normalised-entropy/base=share of sample/one-class=1/clip=1e-7/weight=1 over rate/p=corrected by one rate/joint=mean/v2"
 
     def of(self, column: Column) -> ValueOf:
         loss_of, share_of = mean_of(_losses(column), column), mean_of(column.true_Q, column)
@@ -64,7 +63,7 @@ class Brier(BehaviorMetric):
 
     corrected = True
     higher_is_better = False
-    definition = "brier/classes=one/weight=1 over rate/p=corrected/joint=mean/v1"
+    definition = "brier/classes=one/weight=1 over rate/p=corrected by one rate/joint=mean/v2"
 
     def each(self, column: Column) -> NDArray:
         return (column.predicted_Q - column.true_Q) ** 2
@@ -82,7 +81,9 @@ class ECE(BehaviorMetric):
 
     corrected = True
     higher_is_better = False
-    definition = "ece/bins=15/equal=mass/ties=bin of their middle/weight=1 over rate/p=corrected/joint=mean/v1"
+    definition = (
+        "ece/bins=15/equal=mass/ties=bin of their middle/weight=1 over rate/p=corrected by one rate/joint=mean/v2"
+    )
 
     def of(self, column: Column) -> ValueOf:
         order = np.argsort(column.predicted_Q, kind="stable")

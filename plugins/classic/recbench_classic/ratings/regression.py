@@ -44,6 +44,7 @@ class LinearRegressionParams(Params):
         "A rated event knows all events but those of its fold, or the past alone, as where questions come in time.",
         choices=("others", "past"),
         tune=True,
+        task="rating",
     )
     folds: int = param(10, "Folds of `others`.", low=2, high=100)
     questions: int = param(
