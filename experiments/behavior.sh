@@ -27,11 +27,11 @@ tune video-like logistic-sgd model.statistics=false
 tune ecommerce-sim-purchase logistic-sgd,fm,bst model.statistics=false
 tune social-sim-engagement logistic-sgd,fm,bst model.statistics=false
 tune ecommerce-sim-purchase transformer model.dim=64 model.blocks=1 'model.learning_rate=tag(log,interval(0.0003,0.01))' model.epochs=15 model.statistics=false
-# histories are sets there: no sequence model applies
+# histories are sets there: what weighs single events by their age (din, bst) or reads their order (transformer) is left out
 tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
 tune retailrocket-purchase mmoe,ple,esmm model.apart=true
 # 400,000 questions to learn from: one pass, after which networks of vectors grew worse on validation
 tune ecommerce-purchase prior,linear-regression,logistic-regression,gbdt
 tune ecommerce-purchase logistic-sgd,fm,deepfm,dcn-v2,din,bst model.epochs=1 model.batch_size=1024 'model.learning_rate=tag(log,interval(0.0003,0.03))'
-tune ecommerce-purchase logistic-sgd,fm,bst model.statistics=false model.epochs=1 model.batch_size=1024 'model.learning_rate=tag(log,interval(0.0003,0.03))'
+tune ecommerce-purchase logistic-sgd,fm model.statistics=false model.epochs=1 model.batch_size=1024 'model.learning_rate=tag(log,interval(0.0003,0.03))'
 tune ecommerce-purchase transformer model.dim=64 model.blocks=1 'model.learning_rate=tag(log,interval(0.0003,0.01))' model.epochs=2
