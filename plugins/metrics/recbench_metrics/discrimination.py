@@ -2,7 +2,7 @@
 
 The questions are those asked, as they are.
 
-Letters: Q questions, V users asked, G groups of equal probabilities.
+Letters: Q questions, V users asked, G groups of equal probabilities, H those of them that hold what came true.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class AUC(BehaviorMetric):
         curve = _curve(column)
 
         def value(times_Q: NDArray) -> float:
-            false_G, true_G = curve(times_Q)
+            said_G, true_G = curve(times_Q)
+            false_G = said_G - true_G
             pairs = false_G[-1] * true_G[-1]
             return float(np.trapezoid(true_G, false_G) / pairs) if pairs else math.nan
 
@@ -47,27 +48,37 @@ class PRAUC(BehaviorMetric):
 
     def of(self, column: Column) -> ValueOf:
         curve = _curve(column)
+        gains_H = np.flatnonzero(np.diff(curve(np.ones(len(column.true_Q)))[1]))  # elsewhere recall never rises
 
         def value(times_Q: NDArray) -> float:
-            false_G, true_G = curve(times_Q)
-            said_G = np.maximum(false_G + true_G, 1)  # whole numbers: 0 only where nothing was gained
-            gained = np.diff(true_G) @ (true_G / said_G)[1:]
+            said_G, true_G = curve(times_Q)
+            hits_H, said_H = (
+                true_G[gains_H + 1],
+                np.maximum(said_G[gains_H + 1], 1),
+            )  # whole numbers: 0 only without hits
+            gained = (hits_H - true_G[gains_H]) @ (hits_H / said_H)
             return float(gained / true_G[-1]) if true_G[-1] else math.nan
 
         return value
 
 
 def _curve(column: Column) -> Callable[[NDArray], tuple[NDArray, NDArray]]:
-    """From a sample to the questions, false and true, at or above each probability, from the highest on: (1 + G,) each,
-    the first 0."""
+    """From a sample to the questions, all and those that came true, at or above each probability, from the highest on:
+    (1 + G,) each, the first 0."""
     order = np.argsort(-column.predicted_Q, kind="stable")
     true_Q = column.true_Q[order].astype(np.float64)
     last_G = np.flatnonzero(np.diff(column.predicted_Q[order], append=np.nan))
+    ties = len(last_G) < len(order)
 
     def curve(times_Q: NDArray) -> tuple[NDArray, NDArray]:
         times_Q = times_Q[order]
-        all_G, true_G = np.cumsum(times_Q)[last_G], np.cumsum(times_Q * true_Q)[last_G]
-        return np.r_[0.0, all_G - true_G], np.r_[0.0, true_G]
+        said_G, true_G = np.zeros((2, 1 + len(last_G)))
+        for counted_Q, sum_G in ((times_Q, said_G), (times_Q * true_Q, true_G)):
+            if ties:
+                sum_G[1:] = np.cumsum(counted_Q)[last_G]
+            else:
+                np.cumsum(counted_Q, out=sum_G[1:])
+        return said_G, true_G
 
     return curve
 
