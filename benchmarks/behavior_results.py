@@ -47,7 +47,12 @@ NAMES = (
     "ecommerce-purchase",
     "ecommerce-sim-purchase",
 )
-ORDER = [("prior", "logistic-regression"), ("logistic-regression", "fm"), ("logistic-sgd", "fm")]
+ORDER = [
+    ("prior", "logistic-regression"),
+    ("prior", "logistic-sgd"),
+    ("logistic-regression", "fm"),
+    ("logistic-sgd", "fm"),
+]
 ALONE = (
     "prior",
     "logistic-sgd",

@@ -13,13 +13,15 @@ import pytest
 
 from recbench.data import Interactions, Queries, Ragged
 from recbench.dataset import Dataset, DatasetInfo
-from recbench.model import Context
+from recbench.model import Context, Team
 from recbench.params import Params
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 from recbench_sequential.transformer import Transformer, TransformerParams  # noqa: E402
+
+from recbench.neural.training import Steps  # noqa: E402
 
 ITEMS, USERS, LENGTH = 20, 60, 25
 SMALL = TransformerParams(**Transformer.small)
@@ -123,8 +125,8 @@ def test_max_minutes_ends_training() -> None:
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.998])
-def test_an_averaged_network_answers_with_the_newest_statistics(averaging: float) -> None:
-    """The buffers of a batch norm are learned but no weights: the average takes them over as they are."""
+def test_an_averaged_network_has_what_its_batch_norms_met(averaging: float) -> None:
+    """Their means and variances are averaged with the weights that they belong to, their counts taken over as they are."""
 
     class Normed(Transformer):
         def network(self, train: Dataset):
@@ -138,6 +140,19 @@ def test_an_averaged_network_answers_with_the_newest_statistics(averaging: float
     model.fit(chain_world()[0], Context(seed=3))
     norm = model.net.norm[1]
     assert int(norm.num_batches_tracked) == 2 * 6 and norm.running_mean.abs().sum() > 0
+
+
+def test_the_average_of_a_batch_norm_by_hand() -> None:
+    norm = torch.nn.BatchNorm1d(2)
+    steps = Steps(norm, replace(SMALL, averaging=0.75), None, 1, Team())
+    with torch.no_grad():
+        norm.running_mean[:], norm.running_var[:], norm.weight[:] = torch.tensor([4.0, 8.0]), 5.0, 2.0
+        norm.num_batches_tracked += 7
+    steps.take_in(1000)
+    steps.take_buffers()
+    mean = steps.answering
+    assert mean.running_mean.tolist() == [1, 2] and mean.running_var.tolist() == [2, 2]
+    assert mean.weight.tolist() == [1.25, 1.25] and int(mean.num_batches_tracked) == 7
 
 
 def test_only_first_events_with_an_item_count_on_boards_of_new_items() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recbench.errors import RecbenchError
@@ -51,6 +51,7 @@ class Steps(pl.LightningModule):
         self.network, self.params, self.n_steps, self.team = network, params, n_steps, team
         self.register_buffer("share_I", share_I, persistent=False)
         self.average = copy.deepcopy(network).requires_grad_(False) if params.averaging else None
+        self.norms = batch_norms(self.average), batch_norms(network)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """The name of a hook, which Lightning leaves here dozens of times a step, is no weight that torch need register."""
@@ -68,14 +69,17 @@ class Steps(pl.LightningModule):
         """Move the average a little towards the weights; the first steps weigh more, or it would remember the start."""
         if self.average is not None:
             decay = min(self.params.averaging, (1 + step) / (10 + step))
-            mean, now = list(self.average.parameters()), list(self.network.parameters())
+            sides = zip((self.average, self.network), self.norms, strict=True)
+            mean, now = ([*side.parameters(), *met(norms)] for side, norms in sides)
             get_ema_multi_avg_fn(decay)(mean, now, step)  # type: ignore[arg-type]
 
     def take_buffers(self) -> None:
-        """Statistics, such as those of a batch norm, are not averaged: the average answers with the newest."""
+        """What is counted or looked up is not averaged: the average answers with the newest."""
         if self.average is not None:
+            own = {id(buffer) for buffer in met(self.norms[0])}
             for mean, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                mean.copy_(now)
+                if id(mean) not in own:
+                    mean.copy_(now)
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         loss, n_targets = self.network.loss(batch, self.params, self.share_I)
@@ -95,6 +99,19 @@ class Steps(pl.LightningModule):
         """Here, because Lightning refuses to clip for fused optimizers under bf16-mixed too, which scales nothing."""
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+
+
+def batch_norms(network: nn.Module | None) -> list[nn.Module]:
+    """Its batch norms, in the order of its modules."""
+    modules = [] if network is None else network.modules()
+    return [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def met(norms: list[nn.Module]) -> list[Tensor]:
+    """The running means and variances of batch norms, which belong to the weights they were met with: they are averaged as
+    those are, for with the newest the average of older weights answers badly."""
+    both = (buffer for norm in norms for buffer in (norm.running_mean, norm.running_var))
+    return [buffer for buffer in both if buffer is not None]
 
 
 class Watch(pl.Callback):
