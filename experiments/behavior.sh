@@ -25,7 +25,6 @@ tune social-engagement transformer model.dim=64 model.blocks=1 'model.learning_r
 # what fields and histories come to alone
 tune video-like logistic-sgd model.statistics=false
 tune ecommerce-sim-purchase logistic-sgd,fm,bst model.statistics=false
-tune social-sim-engagement logistic-sgd,fm,bst model.statistics=false
 tune ecommerce-sim-purchase transformer model.dim=64 model.blocks=1 'model.learning_rate=tag(log,interval(0.0003,0.01))' model.epochs=15 model.statistics=false
 # histories are sets there: what weighs single events by their age (din, bst) or reads their order (transformer) is left out
 tune retailrocket-purchase prior,linear-regression,logistic-regression,logistic-sgd,gbdt,fm,deepfm,dcn-v2,mmoe,ple,esmm
