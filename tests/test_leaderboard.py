@@ -9,6 +9,7 @@ import pytest
 from recbench import leaderboard
 from recbench.entry import Entry
 from recbench.errors import RecbenchError
+from recbench.metric import metric
 from recbench.plan import Board
 
 BOARDS = Path(__file__).parent.parent / "leaderboards"
@@ -166,3 +167,7 @@ def test_every_committed_page_is_what_its_files_say(folder):
     for found in entries:
         assert found.protocol_hash == Board(**fields).protocol_hash
         assert (found.data_checksum, found.split_fingerprint) == (frozen["data_checksum"], frozen["split_fingerprint"])
+        said = {label: score["definition"] for label, score in found.scores.items()}
+        assert said == {label: metric(label, found.task).definition for label in said}, (
+            f"{found.key} was judged otherwise"
+        )
