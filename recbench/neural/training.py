@@ -111,7 +111,7 @@ def met(norms: list[nn.Module]) -> list[Tensor]:
     """The running means and variances of batch norms, which belong to the weights they were met with: they are averaged as
     those are, for with the newest the average of older weights answers badly."""
     both = (buffer for norm in norms for buffer in (norm.running_mean, norm.running_var))
-    return [buffer for buffer in both if buffer is not None]
+    return [buffer for buffer in both if isinstance(buffer, Tensor)]
 
 
 class Watch(pl.Callback):
