@@ -76,11 +76,11 @@ where all read fields and histories alone (`without statistics` in the tables of
 statistics, among what is trained in batches (`logistic-sgd`). Elsewhere a link breaks, mostly between the middle two. By default
 all read the statistics of [features](features.md): counts, rates and ages of user, item and pair. These are most of what products
 of vectors would have to find from some ten thousand questions, so that logistic regression, which is given them and finds its one
-optimum, stands beside factorization machines or above them; the deep model that validation chooses is above these again, but on
-`social-engagement`, whose 3,600 questions of 880 readers tell no two of them apart. Without statistics the factorization machine is beyond
-logistic regression in both shops, and in the simulated one the Transformer, which learns what comes next as well, beyond the
-machine. There it is the first link that breaks: logistic regression is no better than base rates, which say of item and user all
-that adds up, and more of it than one pass over a weight for each id.
+optimum, stands beside factorization machines or above them. The deep model that validation chooses is beyond the machine on every
+board but `social-engagement`, whose 3,600 questions of 880 readers do not tell the two apart. Without statistics the machine is
+beyond logistic regression in both shops, and in the simulated one the Transformer, which learns what comes next as well, beyond
+the machine. There it is the first link that breaks: base rates say of item and user all that adds up, and logistic regression over
+the same fields finds no more.
 
 **Several behaviours at once** gain a little over single-task selves in the simulated network, where one taste is behind all three;
 elsewhere they are not told apart from them, and `esmm` in the simulated shop is worse.

@@ -16,9 +16,7 @@ from recbench.metric import Probabilities
 
 SURE = 1e-7  # probabilities are kept this far from 0 and 1 before their logit is taken
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
-KEPT = (
-    1e-4  # of an answer itself, so that what a step makes equal keeps its order: AUC and its kin are those of the model
-)
+KEPT = 1e-4  # of an answer itself: what a step makes equal keeps its order, and AUC and its kin are those of the model
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +52,8 @@ def decide(valid: Probabilities, kind: str) -> Decided:
 
     temperature: the one number that logits are divided by for the least log loss (Guo et al., ICML 2017,
     arXiv 1706.04599). isotonic: the never falling step function of least squared error (Zadrozny and Elkan, KDD 2002,
-    doi 10.1145/775047.775151), with a ten-thousandth of the answer itself mixed in. Neither changes an order. The threshold is the bent probability from which on the F1 of the questions is highest; the
-    highest of several.
+    doi 10.1145/775047.775151), with a ten-thousandth of the answer itself mixed in. Neither changes an order. The
+    threshold is the bent probability from which on the F1 of the questions is highest; the highest of several.
     """
     temperature_B, knots = None, ()
     if kind == "temperature":

@@ -74,8 +74,8 @@ class Probabilities:
     """Predicted probabilities, (Q, B) float64, and what came of them, (Q, B) bool, of the behaviours asked about.
 
     `user_Q`: whose question it is. `rate_Q`: with which chance it came to be asked, below 1 for a drawn one: `predicted_QB`
-    speaks of the questions asked, `corrected_QB` of all that these users could have been asked. `threshold_B`: from which probability on a behaviour is
-    said to happen, NaN where nothing was decided yet.
+    speaks of the questions asked, `corrected_QB` of all that these users could have been asked. `threshold_B`: from which
+    probability on a behaviour is said to happen, NaN where nothing was decided yet.
     """
 
     predicted_QB: NDArray

@@ -131,12 +131,18 @@ class Board:
                     f"given task {self.task}"
                 )
             return
+        for is_wrong, why in (*self._wrong_questions(), *self._wrong_draws()):
+            if is_wrong:
+                raise RecbenchError(f"board {self.name}: task behavior: {why}")
+
+    def _wrong_questions(self) -> tuple[tuple[bool, str], ...]:
+        """Whether something is wrong with what is asked and when, and what."""
         splits = {
             "each_event": ("global_time", "random_users", "given"),
             "window_start": ("global_time", "random_pairs"),
         }
-        drawn, windows = self.negatives != "none", (self.test_window_days, self.valid_window_days)
-        wrong = (
+        windows = (self.test_window_days, self.valid_window_days)
+        return (
             (not self.behaviors, "behaviors must name what is asked about"),
             (
                 len(set(self.behaviors)) < len(self.behaviors),
@@ -155,6 +161,21 @@ class Board:
                 f"horizon_days is for ask each_event, a window answers whole; given {self.horizon_days:g}",
             ),
             (
+                self.ask == "window_start" and self.split == "global_time" and windows[0] != windows[1],
+                "test_window_days and valid_window_days must be equal, or validation answers another question; "
+                f"given {windows[0]:g} and {windows[1]:g}",
+            ),
+            (
+                self.split == "given" and self.horizon_days > 0,
+                f"horizon_days must be 0 with split given, whose parts end anywhere; given {self.horizon_days:g}",
+            ),
+        )
+
+    def _wrong_draws(self) -> tuple[tuple[bool, str], ...]:
+        """Whether something is wrong with where the questions without the behaviour come from, and what."""
+        drawn = self.negatives != "none"
+        return (
+            (
                 not self.exposures and not drawn,
                 "name the exposures at which a question is put, or a rule for negatives where the data have none",
             ),
@@ -168,20 +189,8 @@ class Board:
                 "negatives are drawn where no exposure is known and a window opens in time: name no exposures and set split "
                 f"global_time; given {', '.join(self.exposures) or 'none'} and {self.split}",
             ),
-            (
-                self.ask == "window_start" and self.split == "global_time" and windows[0] != windows[1],
-                "test_window_days and valid_window_days must be equal, or validation answers another question; "
-                f"given {windows[0]:g} and {windows[1]:g}",
-            ),
-            (
-                self.split == "given" and self.horizon_days > 0,
-                f"horizon_days must be 0 with split given, whose parts end anywhere; given {self.horizon_days:g}",
-            ),
             (not drawn and self.n_negatives != 0, f"n_negatives={self.n_negatives} needs a rule: negatives uniform"),
         )
-        for is_wrong, why in wrong:
-            if is_wrong:
-                raise RecbenchError(f"board {self.name}: task behavior: {why}")
 
     def _allowed_splits(self, splits: dict[str, tuple[str, ...]]) -> str:
         allowed = "; ".join(f"{ask} with {', '.join(names)}" for ask, names in splits.items())

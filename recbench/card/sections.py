@@ -69,8 +69,7 @@ def moment(seconds: int, clock: str) -> str:
 def fitness(card: Card) -> Section:
     """What the data can and cannot show, one line a use."""
     data, clock, counts = card.dataset, card.dataset.info.clock, card.counts
-    best = best_shortcut(card)
-    texts = card.texts
+    best, texts = best_shortcut(card), card.texts
     rows = [
         ("split", _splits(card)),
         ("sequential models", _order_verdict(card)),
@@ -93,9 +92,9 @@ def fitness(card: Card) -> Section:
         ("social models", "no" if data.social is None else f"yes: {len(data.social):,} edges between users"),
         ("time features", "yes" if clock in CLOCKED[:3] else f"no: the clock is {clock}"),
     ]
-    if best:
-        label = card.board.headline if card.board else ""
-        rows.append(("bar to beat", f"{label} {best[1].value:.4f} on validation, by the shortcut {best[0]}"))
+    if best and card.board:
+        bar = f"{card.board.headline} {best[1].value:.4f} on validation, by the shortcut {best[0]}"
+        rows.append(("bar to beat", bar))
     return Section("Fit for", tuple(rows))
 
 

@@ -52,10 +52,8 @@ class PRAUC(BehaviorMetric):
 
         def value(times_Q: NDArray) -> float:
             said_G, true_G = curve(times_Q)
-            hits_H, said_H = (
-                true_G[gains_H + 1],
-                np.maximum(said_G[gains_H + 1], 1),
-            )  # whole numbers: 0 only without hits
+            hits_H = true_G[gains_H + 1]
+            said_H = np.maximum(said_G[gains_H + 1], 1)  # whole numbers: 0 only without hits
             gained = (hits_H - true_G[gains_H]) @ (hits_H / said_H)
             return float(gained / true_G[-1]) if true_G[-1] else math.nan
 
