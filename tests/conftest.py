@@ -113,7 +113,7 @@ def recbench(tmp_path, data_dir):
 
 LIGHT = """hydra, hydra._internal.hydra, numpy, pandas, pyarrow.parquet, rich.table, recbench.cli, recbench.config,
 recbench.leaderboard, recbench.run, recbench_metrics.accuracy, recbench_metrics.beyond"""
-HEAVY = f"{LIGHT}, torch, pytorch_lightning, safetensors.torch, recbench.neural.training, recbench_sequential.network"
+HEAVY = f"{LIGHT}, torch, pytorch_lightning, safetensors.torch, recbench.neural.training, recbench.neural.causal"
 FORGE = """
 import json, os, resource, signal, sys, traceback
 import {modules}

@@ -21,7 +21,8 @@ torch.set_num_threads(1)
 
 from recbench_collaborative.autoencoder_networks import RatingAutoencoder, item_levels  # noqa: E402
 from recbench_collaborative.autoencoders import AutoRec  # noqa: E402
-from recbench_collaborative.rows import UserRows, pair_products, rows_of  # noqa: E402
+
+from recbench.neural.rows import UserRows, pair_products, rows_of  # noqa: E402
 
 BOARD = Board("stars", "stars", ("rmse",), "rmse", task="rating", split="random_pairs", candidates="all")
 INFO = DatasetInfo("stars", "toy", "none", "none", "here")

@@ -81,10 +81,10 @@ def test_ranking_all_users_is_that_of_a_naive_one():
 
 
 def test_the_loop_by_hand_does_the_arithmetic_of_the_transformer():
-    from recbench_sequential.network import CausalTransformer
     from recbench_sequential.transformer import TransformerParams
 
     from recbench.neural.batches import Batch
+    from recbench.neural.causal import CausalTransformer
 
     params = TransformerParams(
         dim=8, blocks=2, heads=2, feed_forward=1, max_length=5, item_bias=False, scale_read=False

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from recbench_sequential.blocks import (  # noqa: E402
+from recbench.neural.blocks import (  # noqa: E402
     BUCKETS,
     HSTUBlock,
     LiGRBlock,
@@ -20,7 +20,6 @@ from recbench_sequential.blocks import (  # noqa: E402
     SASRecBlock,
     gap_buckets,
 )
-
 from recbench.neural.dropout import Dropout  # noqa: E402
 
 

@@ -29,9 +29,10 @@ from recbench_collaborative.factor_network import Factors, Features, Friends  # 
 from recbench_collaborative.factors import KGAttributes, TrustMF, TrustMFParams  # noqa: E402
 from recbench_collaborative.knowledge import facts_of, friends_of, triples_of  # noqa: E402
 from recbench_collaborative.lightgcn import LightGCN  # noqa: E402
-from recbench_collaborative.rows import UserRows, row_loss, rows_of, user_loader  # noqa: E402
 from recbench_collaborative.simplex import SimpleX  # noqa: E402
 from recbench_collaborative.transe import TransE  # noqa: E402
+
+from recbench.neural.rows import UserRows, row_loss, rows_of, user_loader  # noqa: E402
 
 CLASSES = (MultVAE, AutoRec, LightGCN, SimpleX, TransE, KGAttributes, TrustMF)
 PLUGIN = Path(__file__).parents[1] / "plugins" / "collaborative"

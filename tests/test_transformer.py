@@ -19,15 +19,15 @@ from recbench.model import Context
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from recbench_sequential import inputs  # noqa: E402
-from recbench_sequential.blocks import (  # noqa: E402
-    gap_buckets,
-)
-from recbench_sequential.inputs import Column, column_of, item_columns, scaled  # noqa: E402
-from recbench_sequential.network import CausalTransformer  # noqa: E402
 from recbench_sequential.transformer import Transformer, TransformerParams  # noqa: E402
 
+from recbench.neural import columns  # noqa: E402
 from recbench.neural.batches import Batch, Windows, question  # noqa: E402
+from recbench.neural.blocks import (  # noqa: E402
+    gap_buckets,
+)
+from recbench.neural.causal import CausalTransformer  # noqa: E402
+from recbench.neural.columns import Column, column_of, item_columns, scaled  # noqa: E402
 from recbench.neural.losses import loss_of  # noqa: E402
 from recbench.neural.network import Asked  # noqa: E402
 
@@ -229,8 +229,8 @@ def test_every_loss_drops_numbers_of_the_vectors_it_compares_with_and_answers_dr
 
 
 def test_words_of_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "WORDS", 2)
-    monkeypatch.setattr(inputs, "WORDS_PER_ITEM", 3)
+    monkeypatch.setattr(columns, "WORDS", 2)
+    monkeypatch.setattr(columns, "WORDS_PER_ITEM", 3)
     cells = pd.Series(["red|big", "red", None, "big|red|new|red", "new|old|big|red"])
     words = column_of("w", cells)  # red 4, big 3, then new 2 beyond the limit of two words, and old alone
     assert words.values.tolist() == [[2, 3, 0], [2, 0, 0], [0, 0, 0], [3, 2, 1], [1, 1, 3]]

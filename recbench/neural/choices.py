@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from recbench.errors import RecbenchError
 from recbench.params import Params, param
+
+if TYPE_CHECKING:
+    from recbench.dataset import DatasetInfo
 
 LOSSES = ("softmax", "sampled", "gbce", "bce", "bpr")
 SAMPLING = ("uniform", "mixed", "in-batch")
@@ -127,3 +131,69 @@ class TrainParams(LossParams):
         "differ, for then one number may stand for two items.",
         choices=INIT_ITEMS,
     )
+
+
+@dataclass(frozen=True)
+class CausalParams(TrainParams):
+    """Shape of a causal Transformer over histories, beside the parameters of its training."""
+
+    dim: int = param(256, "Width of items and states.", low=1, high=1024, tune=True, log=True)
+    blocks: int = param(1, "Attention blocks.", low=1, high=8, tune=True)
+    heads: int = param(1, "Attention heads; divides dim.", low=1, high=64)
+    dropout: float = param(0.5, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
+    vector_dropout: float = param(
+        0.3,
+        "Share of the numbers of item vectors dropped where the loss compares states with them.",
+        low=0.0,
+        high=0.9,
+        tune=True,
+        formerly=0.0,
+    )
+    item_bias: bool = param(True, "Each item has a bias, which starts at the log of its popularity.")
+    block: str = param(
+        "sasrec",
+        "sasrec: pre-norm attention and GELU layer; ligr: both gated, with SwiGLU; hstu: pointwise aggregated attention "
+        "with a bias by position and, where there is a clock, by time.",
+        choices=("sasrec", "ligr", "hstu"),
+    )
+    feed_forward: int = param(
+        4, "Width of the feed-forward layer, in widths of the states; hstu has none.", low=1, high=16
+    )
+    attention_dropout: float = param(0.0, "Share of attention weights dropped in training.", low=0.0, high=0.9)
+    positions: str = param(
+        "start", "Learned positions, counted from the start of the window or its end.", choices=("start", "end", "none")
+    )
+    time_bias: str = param(
+        "auto",
+        "Attention has a bias by the gap from each event to the moment of asking; auto: with hstu, where there is a clock.",
+        choices=("auto", "always", "never"),
+    )
+    behaviors: bool = param(
+        False,
+        "The behaviours of a history are told apart, where the data has several; on boards of the task behavior they always are.",
+    )
+    input_norm: bool = param(
+        False,
+        "LayerNorm of what is read, as in BERT: sparse data are learned faster at first, and the end is lower.",
+        formerly=False,
+    )
+    scale_read: bool = param(
+        True,
+        "Vectors of items and behaviours are read times the square root of dim, as in SASRec's own code; without it they, "
+        "small at first, drown among positions and what blocks add, the more the wider they are.",
+        formerly=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dim % self.heads:
+            raise RecbenchError(f"{type(self).__name__}: heads must divide dim={self.dim}; given {self.heads}")
+
+    def timed(self, info: DatasetInfo) -> bool:
+        """Whether attention reads times; RecbenchError where it must and the data has none."""
+        real = info.clock not in ("order", "none")
+        if self.time_bias == "always" and not real:
+            raise RecbenchError(
+                f"time_bias=always needs moments in time; data={info.name} has clock={info.clock}; use time_bias=auto"
+            )
+        return real and (self.time_bias == "always" or (self.time_bias == "auto" and self.block == "hstu"))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from recbench.neural.losses import popular_bias
-from recbench_collaborative.rows import RowNetwork, Rows, bag, pair_products, read_bag, row_loss
+from recbench.neural.rows import RowNetwork, Rows, pair_products, read_bag, row_loss
+from recbench.neural.spread import bag
 
 if TYPE_CHECKING:
     from recbench.data import Interactions

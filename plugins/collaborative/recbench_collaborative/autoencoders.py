@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from recbench.errors import RecbenchError
 from recbench.model import Context, Traits
+from recbench.neural.by_user import RowParams, RowRecommender
 from recbench.params import param
-from recbench_collaborative.collaborative import Collaborative, RowParams
 
 if TYPE_CHECKING:
     from recbench.data import Queries
@@ -48,7 +48,7 @@ class MultVAEParams(AutoRecParams):
     anneal_steps: int = param(500, "Steps over which that weight rises from 0.", low=0, high=1_000_000)
 
 
-class AutoRec(Collaborative):
+class AutoRec(RowRecommender):
     """One hidden layer between a user's items and all items (AutoRec, Sedhain et al., WWW 2015, doi
     10.1145/2740908.2742726).
 
@@ -111,7 +111,7 @@ class AutoRec(Collaborative):
         return value_Q.cpu().numpy().astype(np.float64)
 
 
-class MultVAE(Collaborative):
+class MultVAE(RowRecommender):
     """Variational autoencoder with multinomial likelihood (Mult-VAE, Liang et al., WWW 2018, arXiv 1802.05814).
 
     Items of a user, scaled to length 1 and some hidden -> tanh -> a normal latent variable -> tanh -> softmax over all

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbench.neural.losses import popular_bias
-from recbench_collaborative.rows import RowNetwork, Rows, Sparse, Spread, UserTable, read_bag
+from recbench.neural.rows import RowNetwork, Rows, UserTable, read_bag
+from recbench.neural.spread import Sparse, Spread
 
 if TYPE_CHECKING:
     from recbench.neural.recommender import TorchRecommender

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recbench.model import Traits
+from recbench.neural.by_user import RowParams, RowRecommender
 from recbench.params import param
-from recbench_collaborative.collaborative import Collaborative, RowParams
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -43,7 +43,7 @@ class TrustMFParams(FactorParams):
     pull: float = param(1.0, "Weight of the distance to friends.", low=1e-4, high=100.0, log=True, tune=True)
 
 
-class KGAttributes(Collaborative):
+class KGAttributes(RowRecommender):
     """Item factors with the facts of a knowledge graph as features.
 
     A user is the sum of the vectors read for its items, divided by the root of their number (the asymmetric factors of
@@ -71,7 +71,7 @@ class KGAttributes(Collaborative):
         return Factors(train.n_items, self.params, shares_I, features=features, unmet_I=unmet_I)
 
 
-class TrustMF(Collaborative):
+class TrustMF(RowRecommender):
     """Matrix factors in which friends pull at each other (SoReg, Ma et al., WSDM 2011, doi 10.1145/1935826.1935877).
 
     A user is its own vector plus what its items say, as in SVD++ (Koren, KDD 2008): their sum, divided by the root of

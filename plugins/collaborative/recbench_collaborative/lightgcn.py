@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recbench.model import Traits
+from recbench.neural.by_user import RowParams, RowRecommender
 from recbench.params import param
-from recbench_collaborative.collaborative import Collaborative, RowParams
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -27,7 +27,7 @@ class LightGCNParams(RowParams):
     )
 
 
-class LightGCN(Collaborative):
+class LightGCN(RowRecommender):
     """Vectors of users and items that spread linearly over their graph (LightGCN, He et al., SIGIR 2020, arXiv
     2002.02126).
 
@@ -44,7 +44,8 @@ class LightGCN(Collaborative):
     small = {"dim": 32, "epochs": 20, "batch_size": 32, "learning_rate": 1e-2}
 
     def network(self, train: Dataset) -> Network:
-        from recbench_collaborative.lightgcn_network import Propagation, edges_of
+        from recbench.neural.spread import edges_of
+        from recbench_collaborative.lightgcn_network import Propagation
 
         edges = None
         if hasattr(train, "interactions"):  # else a saved model is loaded

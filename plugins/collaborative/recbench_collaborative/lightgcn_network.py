@@ -8,26 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbench.data import Interactions
-from recbench_collaborative.rows import RowNetwork, Rows, Sparse, Spread, UserTable, read_bag
+from recbench.neural.rows import RowNetwork, Rows, UserTable, read_bag
+from recbench.neural.spread import Sparse, Spread
 
 if TYPE_CHECKING:
     from recbench_collaborative.lightgcn import LightGCNParams
 
 INIT_STD = 0.1
-
-
-def edges_of(log: Interactions) -> tuple[Tensor, Tensor]:
-    """(N,) where the neighbours of each node start, and (E,) the neighbours, by the distinct pairs of the log."""
-    user, item = np.divmod(np.unique(log.user.astype(np.int64) * log.n_items + log.item), log.n_items)
-    node, other = np.r_[user, log.n_users + item], np.r_[log.n_users + item, user]
-    counts_N = np.bincount(node, minlength=log.n_users + log.n_items)
-    order = np.argsort(node, kind="stable")
-    return torch.from_numpy(np.cumsum(counts_N) - counts_N), torch.from_numpy(other[order])
 
 
 class Propagation(RowNetwork):

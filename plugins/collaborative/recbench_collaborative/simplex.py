@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recbench.model import Traits
+from recbench.neural.by_user import RowRecommender, UserParams
 from recbench.params import param
-from recbench_collaborative.collaborative import Collaborative, UserParams
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -31,7 +31,7 @@ class SimpleXParams(UserParams):
     weight_decay: float = param(0.1, "Decay of the vectors.", low=1e-4, high=1.0, log=True, tune=True)
 
 
-class SimpleX(Collaborative):
+class SimpleX(RowRecommender):
     """Cosine contrastive loss on a user's own vector and the mean of its items (SimpleX, Mao et al., CIKM 2021, arXiv
     2109.12613).
 

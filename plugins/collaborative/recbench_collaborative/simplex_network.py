@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbench_collaborative.rows import RowNetwork, Rows, UserTable, bag
+from recbench.neural.rows import RowNetwork, Rows, UserTable
+from recbench.neural.spread import bag
 
 if TYPE_CHECKING:
     from recbench_collaborative.simplex import SimpleXParams

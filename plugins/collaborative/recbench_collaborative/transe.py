@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recbench.model import Traits
+from recbench.neural.by_user import RowParams, RowRecommender
 from recbench.params import param
-from recbench_collaborative.collaborative import Collaborative, RowParams
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -28,7 +28,7 @@ class TransEParams(RowParams):
     weight_decay: float = param(0.03, "Decay of the vectors.", low=1e-4, high=1.0, log=True, tune=True)
 
 
-class TransE(Collaborative):
+class TransE(RowRecommender):
     """Users, items and entities in one space, in which a relation is a translation (TransE, Bordes et al., NeurIPS
     2013).
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.causal import INIT_STD, CausalTransformer
+from recbench.neural.columns import Column
 from recbench.neural.dropout import Dropout
 from recbench.neural.losses import loss_of
-from recbench_sequential.inputs import Column
-from recbench_sequential.network import INIT_STD, CausalTransformer
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.blocks import SASRecBlock, block_at
 from recbench.neural.dropout import Dropout
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Asked, Network
-from recbench_sequential.blocks import SASRecBlock, block_at
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch

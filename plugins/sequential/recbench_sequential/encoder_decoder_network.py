@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.blocks import Attention, SASRecBlock, heads_of
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Asked, Network
-from recbench_sequential.blocks import Attention, SASRecBlock, heads_of
 from recbench_sequential.forcing import compared, split, vectors
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from recbench.asked import Known, answered, asked_in_training, statistics_in_tra
 from recbench.errors import RecbenchError
 from recbench.features import FeatureParams
 from recbench.model import Context, Traits
-from recbench.neural.choices import TrainParams
+from recbench.neural.choices import CausalParams
 from recbench.neural.recommender import POSITIONS, TorchRecommender
 from recbench.params import param
 from recbench.standard import Standard
@@ -34,59 +34,13 @@ UNMOVED = ("crop", "reorder", "item_dropout")  # what moves the windows to which
 
 
 @dataclass(frozen=True)
-class TransformerParams(TrainParams):
-    """Shape of the Transformer, beside the parameters of its training."""
+class TransformerParams(CausalParams):
+    """What the Transformer reads beside items and behaviours, and how it learns of behaviours asked about."""
 
-    dim: int = param(256, "Width of items and states.", low=1, high=1024, tune=True, log=True)
-    blocks: int = param(1, "Attention blocks.", low=1, high=8, tune=True)
-    heads: int = param(1, "Attention heads; divides dim.", low=1, high=64)
-    dropout: float = param(0.5, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
-    vector_dropout: float = param(
-        0.3,
-        "Share of the numbers of item vectors dropped where the loss compares states with them.",
-        low=0.0,
-        high=0.9,
-        tune=True,
-        formerly=0.0,
-    )
-    item_bias: bool = param(True, "Each item has a bias, which starts at the log of its popularity.")
-    block: str = param(
-        "sasrec",
-        "sasrec: pre-norm attention and GELU layer; ligr: both gated, with SwiGLU; hstu: pointwise aggregated attention "
-        "with a bias by position and, where there is a clock, by time.",
-        choices=("sasrec", "ligr", "hstu"),
-    )
-    feed_forward: int = param(
-        4, "Width of the feed-forward layer, in widths of the states; hstu has none.", low=1, high=16
-    )
-    attention_dropout: float = param(0.0, "Share of attention weights dropped in training.", low=0.0, high=0.9)
-    positions: str = param(
-        "start", "Learned positions, counted from the start of the window or its end.", choices=("start", "end", "none")
-    )
-    time_bias: str = param(
-        "auto",
-        "Attention has a bias by the gap from each event to the moment of asking; auto: with hstu, where there is a clock.",
-        choices=("auto", "always", "never"),
-    )
-    behaviors: bool = param(
-        False,
-        "The behaviours of a history are told apart, where the data has several; on boards of the task behavior they always are.",
-    )
     item_features: str = param(
         "", "Columns of the items table whose words or numbers are added to an item's vector, set apart by commas."
     )
     text_vectors: str = param("", "Parquet file with columns item_id and vector, added to an item's vector.")
-    input_norm: bool = param(
-        False,
-        "LayerNorm of what is read, as in BERT: sparse data are learned faster at first, and the end is lower.",
-        formerly=False,
-    )
-    scale_read: bool = param(
-        True,
-        "Vectors of items and behaviours are read times the square root of dim, as in SASRec's own code; without it they, "
-        "small at first, drown among positions and what blocks add, the more the wider they are.",
-        formerly=False,
-    )
     next_item_weight: float = param(
         0.3,
         "Weight of the next-item loss beside that of the behaviours asked about; 0: none, and no list can be had.",
@@ -119,11 +73,6 @@ class TransformerParams(TrainParams):
         formerly=True,
         task="behavior",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dim % self.heads:
-            raise RecbenchError(f"{type(self).__name__}: heads must divide dim={self.dim}; given {self.heads}")
 
 
 class Transformer(TorchRecommender):
@@ -192,9 +141,9 @@ class Transformer(TorchRecommender):
             )
 
     def network(self, train: Dataset) -> Network:
+        from recbench.neural.causal import CausalTransformer
+        from recbench.neural.columns import blank, item_columns
         from recbench_sequential.behavior_network import BehaviorTransformer
-        from recbench_sequential.inputs import blank, item_columns
-        from recbench_sequential.network import CausalTransformer
 
         params, known_I = self.params, None
         if hasattr(train, "interactions"):  # else a saved model is loaded
@@ -286,15 +235,9 @@ class Transformer(TorchRecommender):
         Where questions are put where a window opens, it never does: in training, what is asked there would tell when the next
         event comes.
         """
-        real, wanted = train.info.clock not in ("order", "none"), self.params.time_bias
         opens = self.asked is not None and self.board is not None and self.board.ask == "window_start"
-        if wanted == "always" and opens:
+        if self.params.time_bias == "always" and opens:
             raise RecbenchError(
                 f"time_bias=always cannot be on board {self.board.name}, which asks where a window opens; use time_bias=auto"
             )
-        if wanted == "always" and not real:
-            raise RecbenchError(
-                f"time_bias=always needs moments in time; data={train.info.name} has clock={train.info.clock}; "
-                "use time_bias=auto"
-            )
-        return real and not opens and (wanted == "always" or (wanted == "auto" and self.params.block == "hstu"))
+        return not opens and self.params.timed(train.info)

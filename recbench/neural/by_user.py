@@ -1,4 +1,4 @@
-"""What the models here share: a batch is users with all their items; torch is imported when a model fits or answers.
+"""The base of models that learn from a user's items at once; torch is imported when a model fits or answers.
 
 Letters: Q queries, D width.
 """
@@ -47,7 +47,7 @@ class RowParams(UserParams, LossParams):
     )
 
 
-class Collaborative(TorchRecommender):
+class RowRecommender(TorchRecommender):
     """Base of the models: batches of users, and answers from what the network reads of each history.
 
     An item counts once in a history. A user whose events were trained on is known by its row; what the network makes of
@@ -62,7 +62,7 @@ class Collaborative(TorchRecommender):
 
     def batches(self, train: Dataset, context: Context) -> DataLoader:
         """Users with all their items, in an order that seed and epoch fix."""
-        from recbench_collaborative.rows import user_loader
+        from recbench.neural.rows import user_loader
 
         return user_loader(train.interactions, self.params.batch_size, context.seed, context.team, self.net.reads)
 
@@ -70,7 +70,7 @@ class Collaborative(TorchRecommender):
         """(Q, D) what the network makes of each user and its history."""
         import torch
 
-        from recbench_collaborative.rows import rows_of
+        from recbench.neural.rows import rows_of
 
         device = self.vectors_ID.device
         states = [self.vectors_ID.new_empty(0, self.vectors_ID.shape[1])]

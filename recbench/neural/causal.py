@@ -5,7 +5,7 @@ Letters: B batch, L length, D width, H heads, I items, N chosen items, M words o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbench.neural.blocks import HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, block_at, gap_buckets
+from recbench.neural.columns import NOTHING, Column
 from recbench.neural.dropout import Dropout
 from recbench.neural.losses import popular_bias
 from recbench.neural.network import Network
-from recbench_sequential.blocks import HSTUBlock, LiGRBlock, RelativeBias, SASRecBlock, block_at, gap_buckets
-from recbench_sequential.inputs import NOTHING, Column
 
 if TYPE_CHECKING:
     from recbench.neural.batches import Batch
-    from recbench_sequential.transformer import TransformerParams
+    from recbench.neural.choices import CausalParams
 
 INIT_STD = 0.02
 
@@ -62,7 +62,7 @@ class CausalTransformer(Network):
     def __init__(
         self,
         n_items: int,
-        params: TransformerParams,
+        params: CausalParams,
         share_I: Tensor | None = None,
         columns: Sequence[Column] = (),
         known_I: NDArray | None = None,
@@ -124,14 +124,15 @@ class CausalTransformer(Network):
 
     def last(self, batch: Batch) -> Tensor:
         """(B, D) the state that answers what follows each history; the last block computes no other where it can."""
-        if self.biases or not isinstance(self.blocks[-1], SASRecBlock):
+        block = self.blocks[-1]
+        if self.biases or not isinstance(block, SASRecBlock):
             return super().last(batch)
         place_L = torch.arange(batch.items_BL.shape[1], device=batch.last_B.device)
         back_BL = batch.last_B[:, None] - place_L
         x_BLD = self.through(self.blocks[:-1], batch)
-        return self.norm(block_at(self.blocks[-1], x_BLD, (back_BL >= 0)[:, None, None], back_BL == 0))
+        return self.norm(block_at(block, x_BLD, (back_BL >= 0)[:, None, None], back_BL == 0))
 
-    def through(self, blocks: Sequence[nn.Module], batch: Batch) -> Tensor:
+    def through(self, blocks: Iterable[nn.Module], batch: Batch) -> Tensor:
         """(B, L, D) what is read, after some first blocks."""
         x_BLD = self.drop(self.norm_read(self.events(batch)))
         bucket_BLL = None
@@ -165,7 +166,7 @@ class CausalTransformer(Network):
         return x_BLD + self.positions(place_BL.clamp(min=0))
 
 
-def block_of(params: TransformerParams) -> nn.Module:
+def block_of(params: CausalParams) -> nn.Module:
     """The block that `params.block` names."""
     if params.block == "hstu":
         return HSTUBlock(params.dim, params.heads, params.dropout, params.attention_dropout)

@@ -22,10 +22,11 @@ from recbench.neural.batches import Buckets
 from recbench.neural.fused import mean_loss, softmax_rule
 from recbench.neural.losses import chosen, dots, loss_of, precise
 from recbench.neural.network import Asked, Network
+from recbench.neural.spread import bag
 
 if TYPE_CHECKING:
     from recbench.model import Team
-    from recbench_collaborative.collaborative import RowParams
+    from recbench.neural.by_user import RowParams
 
 PAIR_COST = 64  # products of a dense matrix that take as long as one of a pair apart: 50 to 90, forward and backward
 
@@ -99,8 +100,8 @@ def distinct(row: NDArray, item: NDArray, n_items: int) -> tuple[NDArray, NDArra
 
 def _rows(user_B: NDArray, counts_B: NDArray, item_P: NDArray, value_P: NDArray | None) -> Rows:
     columns = (user_B, np.cumsum(counts_B) - counts_B, item_P)
-    numbers = (torch.from_numpy(column.astype(np.int64)) for column in columns)
-    return Rows(*numbers, None if value_P is None else torch.from_numpy(value_P.astype(np.float32)))
+    user, start, item = (torch.from_numpy(column.astype(np.int64)) for column in columns)
+    return Rows(user, start, item, None if value_P is None else torch.from_numpy(value_P.astype(np.float32)))
 
 
 class RowNetwork(Network):
@@ -143,40 +144,6 @@ def pair_products(states_BD: Tensor, vectors_ID: Tensor, rows: Rows) -> Tensor:
     if len(rows.item_P) * PAIR_COST < len(states_BD) * n_items:
         return dots(F.embedding(rows.row_P, states_BD), F.embedding(rows.item_P, vectors_ID), None)
     return (states_BD @ vectors_ID.T).flatten().index_select(0, rows.row_P * n_items + rows.item_P)
-
-
-def bag(table_ND: Tensor, row_P: Tensor, start_B: Tensor, weight_P: Tensor) -> Tensor:
-    """(B, D) the weighted sum of the rows of a table that each stretch names; 0 where it names none."""
-    return F.embedding_bag(row_P, table_ND, start_B, mode="sum", per_sample_weights=weight_P.to(table_ND.dtype))
-
-
-class Sparse(NamedTuple):
-    """A sparse matrix as bags: the columns that each row names, where a row's columns start, and the weights."""
-
-    column_E: Tensor
-    start_N: Tensor
-    weight_E: Tensor
-
-    def turned(self, n_columns: int) -> Sparse:
-        """The transposed matrix."""
-        order_E = torch.argsort(self.column_E, stable=True)
-        counts_N = torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.column_E)]))
-        counts_M = torch.bincount(self.column_E, minlength=n_columns)
-        return Sparse(torch.repeat_interleave(counts_N)[order_E], counts_M.cumsum(0) - counts_M, self.weight_E[order_E])
-
-
-class Spread(torch.autograd.Function):
-    """Multiplies a table by a sparse matrix, and on the way back by its transpose, which is given too: a third of the
-    time that the product of torch's sparse tensors takes, and a tenth or less of that of a bag's own way back."""
-
-    @staticmethod
-    def forward(ctx: Any, table_MD: Tensor, matrix: Sparse, turned: Sparse) -> Tensor:
-        ctx.turned = turned
-        return bag(table_MD, matrix.column_E, matrix.start_N, matrix.weight_E)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return bag(grads[0].contiguous(), *ctx.turned), None, None
 
 
 def read_bag(table_ID: Tensor, rows: Rows, dropout: float = 0.0) -> Tensor:
