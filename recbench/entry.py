@@ -19,7 +19,8 @@ SCHEMA = 1
 class Entry:
     """One plan carried out, with one seed. `scores`: label -> value, low, high, definition.
 
-    `chosen`: what the model decided on validation, as the weights of a blend; a field that is empty is not written.
+    `chosen`: what the model decided on validation, as the weights of a blend. `notes`: what the model tells beside scores, as
+    the language model it read with. A field that is empty is not written.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Entry:
     cleaning: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0  # of fitting and selection, interrupted beginnings included; 0: not measured
     chosen: dict[str, Any] = field(default_factory=dict, metadata={"formerly": {}})
+    notes: dict[str, Any] = field(default_factory=dict, metadata={"formerly": {}})
     schema: int = SCHEMA
 
     def to_json(self) -> str:

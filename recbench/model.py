@@ -129,7 +129,8 @@ class Recommender(ABC):
 
     A model trained in epochs sets `n_parameters`, `chosen_epochs` and `stopped_by` when it fits; the entry holds them.
     What else it decides by `context.evaluate`, it writes into `chosen`, ready for JSON: the entry tells it, and the refit
-    is handed it as `context.chosen`. `plugin`: DISTRIBUTION/NAME, of a model made or loaded by name.
+    is handed it as `context.chosen`. `notes`: what the entry tells beside scores, ready for JSON, as the language model that
+    was read with, its licence and tokens, or the rate of answers that were no items. `plugin`: DISTRIBUTION/NAME, of a model made or loaded by name.
     """
 
     Params: ClassVar[type[Params]] = Params
@@ -141,6 +142,7 @@ class Recommender(ABC):
     chosen_epochs: int | None = None
     stopped_by: str = "closed form"
     chosen: Mapping[str, Any] = {}
+    notes: Mapping[str, Any] = {}
     plugin: str = ""
     rate_falls: tuple[int, ...] = ()  # epochs after which the learning rate fell, for a refit to repeat
     cpu_before: float = 0.0  # CPU seconds of the interrupted training that `fit` went on from

@@ -261,4 +261,5 @@ def _entry(
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         tuning=list(around.tuning),
         chosen=dict(model.chosen) | decided,
+        notes=dict(model.notes),
     )

@@ -62,7 +62,10 @@ def item_columns(train: Dataset, names: str, vectors: str) -> list[Column]:
                 f"It has: {', '.join(table)}"
             )
     columns = [column_of(name, table[name]) for name in wanted]
-    return columns + ([vectors_of(train, Path(vectors).expanduser())] if vectors else [])
+    if not vectors:
+        return columns
+    path = Path(vectors).expanduser()
+    return [*columns, Column(path.stem, 0, scaled(vectors_of(train, path)))]
 
 
 def column_of(name: str, cells: pd.Series) -> Column:
@@ -125,11 +128,12 @@ def scaled(values_IV: NDArray) -> NDArray:
     return out_IV
 
 
-def vectors_of(train: Dataset, path: Path) -> Column:
-    """The vectors of a parquet file with columns item_id and vector, in the order of the data's items."""
+def vectors_of(train: Dataset, path: Path, name: str = "text_vectors") -> NDArray:
+    """(I, V) float32 the vectors of a parquet file with columns item_id and vector, in the order of the data's items, NaN
+    where it has none; `name` is the parameter that names the file."""
     import pandas as pd
 
-    owner = f"text_vectors={path.name}"
+    owner = f"{name}={path.name}"
     try:
         frame = pd.read_parquet(path, columns=["item_id", "vector"])
     except Exception as error:
@@ -145,4 +149,4 @@ def vectors_of(train: Dataset, path: Path) -> Column:
     vectors_FV = stacked(owner, frame["vector"].to_list())
     values_IV = vectors_FV[row_I]
     values_IV[row_I < 0] = np.nan
-    return Column(path.stem, 0, scaled(values_IV))
+    return values_IV

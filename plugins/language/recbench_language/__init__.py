@@ -1,0 +1,1 @@
+"""Language models in recommenders: what items and users say in words."""

