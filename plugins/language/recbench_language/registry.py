@@ -94,10 +94,11 @@ def language_model(name: str, owner: str, causal: bool = False) -> LanguageModel
 
     `owner` is how the user named it, "encoder=minilm"; `causal`: one that goes on with a text is wanted.
     """
-    allowed = [model.name for model in KNOWN.values() if causal <= (model.kind == "causal")]
+    allowed = [model.name for model in KNOWN.values() if causal == (model.kind == "causal")]
     if name in KNOWN:
         if name not in allowed:
-            raise RecbenchError(f"{owner} goes on with no text; use one of {', '.join(allowed)}, a folder, or ORG/NAME")
+            what = "goes on with no text" if causal else "gives a text no vector"
+            raise RecbenchError(f"{owner} {what}; use one of {', '.join(allowed)}, a folder, or ORG/NAME")
         return KNOWN[name]
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
