@@ -72,7 +72,7 @@ class TorchRecommender(Recommender):
             selected = context.evaluate is not None
             past = context.past_run(self.params.init_from, selected)
             begin_with(past, selected, self.net, self.item_ids, self.params)
-        self.n_parameters = sum(weight.numel() for weight in self.net.parameters())
+        self.n_parameters = sum(w.numel() for w in self.net.parameters() if w.requires_grad)
         train_network(self, train, context)
 
     def batches(self, train: Dataset, context: Context) -> DataLoader:

@@ -57,3 +57,33 @@ def edges_of(log: Interactions) -> tuple[Tensor, Tensor]:
     counts_N = np.bincount(node, minlength=log.n_users + log.n_items)
     order = np.argsort(node, kind="stable")
     return torch.from_numpy(np.cumsum(counts_N) - counts_N), torch.from_numpy(other[order])
+
+
+class Graph(NamedTuple):
+    """D^-1/2 A D^-1/2 of users and items, A joining each user with its items and D counting neighbours, and one over the
+    root of each node's number of neighbours, (N,), 0 where it has none."""
+
+    matrix: Sparse
+    scale_N: Tensor
+    n_users: int
+
+
+def graph_of(start_N: Tensor, other_E: Tensor, n_users: int) -> Graph:
+    """The graph whose edges `edges_of` gave."""
+    counts_N = torch.diff(start_N, append=start_N.new_tensor([len(other_E)]))
+    scale_N = torch.where(counts_N > 0, counts_N.clamp(min=1).rsqrt(), 0.0)
+    weight_E = torch.repeat_interleave(scale_N, counts_N, output_size=len(other_E)) * scale_N[other_E]
+    return Graph(Sparse(other_E, start_N, weight_E), scale_N, n_users)
+
+
+def propagated(layer_ND: Tensor, graph: Graph, n_layers: int) -> tuple[Tensor, Tensor]:
+    """(I, D) the mean of the items' vectors over n_layers + 1 layers, each the graph times the one before (LightGCN, arXiv
+    2002.02126), and (I, D) what an item adds, beside its own first layer, to the vector of a user with n items, times the
+    root of n: so a user is answered by any history, and with that of training exactly as it was propagated."""
+    n = graph.n_users
+    items_ID, told_ID = layer_ND[n:], torch.zeros_like(layer_ND[n:])
+    for _ in range(n_layers):
+        told_ID = told_ID + layer_ND[n:]
+        layer_ND = Spread.apply(layer_ND, graph.matrix, graph.matrix)  # symmetric
+        items_ID = items_ID + layer_ND[n:]
+    return items_ID / (n_layers + 1), told_ID * graph.scale_N[n:, None] / (n_layers + 1)

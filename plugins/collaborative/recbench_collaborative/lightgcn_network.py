@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recbench.neural.rows import RowNetwork, Rows, UserTable, read_bag
-from recbench.neural.spread import Sparse, Spread
+from recbench.neural.spread import graph_of, propagated
 
 if TYPE_CHECKING:
     from recbench_collaborative.lightgcn import LightGCNParams
@@ -54,27 +54,12 @@ class Propagation(RowNetwork):
         self.kept = None
         return super().train(mode)
 
-    def scale_N(self) -> Tensor:
-        """(N,) one over the root of each node's number of neighbours; 0 where it has none."""
-        counts_N = torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.other_E)]))
-        return torch.where(counts_N > 0, counts_N.clamp(min=1).rsqrt(), 0.0)
-
     def tables(self) -> tuple[Tensor, Tensor]:
-        """(I, D) the propagated vectors of items, and (I, D) what an item adds to the vector of a user with n items,
-        times the root of n. Both are computed once for a step, and once while nothing is learned."""
+        """The two tables of `propagated`, computed once for a step, and once while nothing is learned."""
         if self.kept is not None:
             return self.kept
-        scale_N, n = self.scale_N(), self.n_users
-        counts_N = torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.other_E)]))
-        weight_E = torch.repeat_interleave(scale_N, counts_N, output_size=len(self.other_E)) * scale_N[self.other_E]
-        graph = Sparse(self.other_E, self.start_N, weight_E)
         layer_ND = torch.cat([self.users.table.weight, self.items.weight])
-        items_ID, told_ID = layer_ND[n:], torch.zeros_like(self.items.weight)
-        for _ in range(self.n_layers):
-            told_ID = told_ID + layer_ND[n:]
-            layer_ND = Spread.apply(layer_ND, graph, graph)  # symmetric
-            items_ID = items_ID + layer_ND[n:]
-        found = items_ID / (self.n_layers + 1), told_ID * scale_N[n:, None] / (self.n_layers + 1)
+        found = propagated(layer_ND, graph_of(self.start_N, self.other_E, self.n_users), self.n_layers)
         if not self.training and not torch.is_grad_enabled():
             self.kept = found
         return found

@@ -1,0 +1,158 @@
+"""Networks of users as rows of items, whose items are known by their texts.
+
+Letters: B users of a batch, U users, I items, N chosen items, V width of a text vector, D width, E edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbench.neural.losses import popular_bias
+from recbench.neural.rows import RowNetwork, Rows, UserTable, read_bag
+from recbench.neural.spread import bag, graph_of, propagated
+
+if TYPE_CHECKING:
+    from recbench_language.rows import AlphaRecParams, LLMMFParams
+
+INIT_STD = 0.05
+
+
+class TextPropagation(RowNetwork):
+    """Two layers behind the texts, spread over the graph; texts and edges are saved with the weights.
+
+    `facts`: `width` of a text, `n_users`, `n_edges`; `text_IV`, `edges`: None where they are still to be loaded.
+    """
+
+    text: Tensor
+    start_N: Tensor
+    other_E: Tensor
+
+    def __init__(
+        self,
+        n_items: int,
+        params: AlphaRecParams,
+        facts: Mapping[str, Any],
+        text_IV: NDArray | None = None,
+        edges: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        width, self.n_users, self.n_layers = facts["width"], facts["n_users"], params.layers
+        start_N = torch.zeros(self.n_users + n_items, dtype=torch.long) if edges is None else edges[0]
+        other_E = torch.zeros(facts["n_edges"], dtype=torch.long) if edges is None else edges[1]
+        text = torch.zeros(n_items, width) if text_IV is None else torch.from_numpy(text_IV)
+        for name, values in (("text", text), ("start_N", start_N), ("other_E", other_E)):
+            self.register_buffer(name, values)
+        self.items = nn.Embedding.from_pretrained(torch.zeros(n_items, 0))  # there are no vectors of ids
+        self.layers = nn.Sequential(nn.Linear(width, params.hidden), nn.GELU(), nn.Linear(params.hidden, params.dim))
+        self.users_text: Tensor | None = None
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def train(self, mode: bool = True) -> TextPropagation:
+        """Forgets what was kept for answers: weights may change from here on, and texts be loaded."""
+        self.kept = self.users_text = None
+        return super().train(mode)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """The two tables of `propagated`, computed once for a step, and once while nothing is learned."""
+        if self.kept is not None:
+            return self.kept
+        if self.users_text is None:
+            n_pairs = len(self.other_E) // 2  # each edge in both directions, those of users first
+            start_U = self.start_N[: self.n_users]
+            counts_U = torch.diff(start_U, append=start_U.new_tensor([n_pairs]))
+            weight_P = (1 / counts_U.clamp(min=1)).repeat_interleave(counts_U, output_size=n_pairs)
+            self.users_text = bag(self.text, self.other_E[:n_pairs] - self.n_users, start_U, weight_P)
+        layer_ND = self.layers(torch.cat([self.users_text, self.text]))
+        graph = graph_of(self.start_N, self.other_E, self.n_users)
+        items_ID, told_ID = propagated(layer_ND, graph, self.n_layers)
+        found = F.normalize(items_ID, dim=1), told_ID
+        if not self.training and not torch.is_grad_enabled():
+            self.kept = found
+        return found
+
+    def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The mean loss of the pairs, and their number."""
+        self.kept = self.tables()
+        try:
+            return super().loss(batch, params, share_I)
+        finally:
+            self.kept = None
+
+    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
+        """(N, D) the propagated vectors, each of length 1, of the items given, of all (I, D) where none are."""
+        items_ID = self.tables()[0]
+        return items_ID if item_N is None else F.embedding(item_N, items_ID)
+
+    def read(self, rows: Rows) -> Tensor:
+        """(B, D) the vectors of users, each of length 1: what their mean text gives, and what their items add to it."""
+        weight_P = (1 / rows.counts_B.to(self.text.dtype))[rows.row_P]
+        own_BD = self.layers(bag(self.text, rows.item_P, rows.start_B, weight_P)) * (rows.counts_B > 0)[:, None]
+        return F.normalize(own_BD / (self.n_layers + 1) + read_bag(self.tables()[1], rows), dim=1)
+
+
+class TextFactors(RowNetwork):
+    """Factors of items that begin at their texts; who was met in training, and the texts, are saved with the weights.
+
+    `facts`: `width` of a text, `n_users`; the arrays: None where they are still to be loaded.
+    """
+
+    text: Tensor
+    met: Tensor
+
+    def __init__(
+        self,
+        n_items: int,
+        params: LLMMFParams,
+        facts: Mapping[str, Any],
+        share_I: Tensor | None = None,
+        text_IV: NDArray | None = None,
+        met_I: NDArray | None = None,
+        known_U: NDArray | None = None,
+    ) -> None:
+        super().__init__()
+        width, dim = facts["width"], params.dim
+        text = torch.zeros(n_items, width) if text_IV is None else torch.from_numpy(text_IV)
+        met = torch.ones(n_items, 1) if met_I is None else torch.from_numpy(met_I).float()[:, None]
+        self.register_buffer("text", text)
+        self.register_buffer("met", met)
+        self.use_text, self.pull, self.dropout = params.use_text, params.pull, params.dropout
+        self.layer = nn.Linear(width, dim, bias=False)
+        nn.init.eye_(self.layer.weight)
+        self.layer.weight.data *= INIT_STD * dim**0.5  # texts have length 1 on average, rows of a table this
+        self.items = nn.Embedding(n_items, dim)
+        nn.init.normal_(self.items.weight, std=INIT_STD)
+        with torch.no_grad():
+            if self.use_text:
+                self.items.weight.copy_(self.layer(text))
+            self.items.weight *= met
+        known_U = np.ones(facts["n_users"], bool) if known_U is None else known_U
+        self.users = UserTable(torch.from_numpy(known_U), dim, INIT_STD)
+        self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
+        for weight in (self.items.weight, self.item_bias):  # as everybody's negative what nobody met would learn so
+            weight.register_hook(lambda g: g * (self.met if g.dim() == 2 else self.met[:, 0]).to(g))
+
+    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
+        """(N, D) the factors of items: of those given, of all (I, D) where none are; by their text where nobody met them."""
+        factors_ID = self.items.weight
+        if self.use_text and not self.training:
+            factors_ID = factors_ID + (1 - self.met) * self.layer(self.text)
+        return factors_ID if item_N is None else F.embedding(item_N, factors_ID)
+
+    def read(self, rows: Rows) -> Tensor:
+        """(B, D) the states of users."""
+        return read_bag(self.item_vectors(), rows, self.dropout * self.training) + self.users(rows.user_B)
+
+    def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The mean loss of the pairs and the pull of the texts, and the number of pairs."""
+        loss, n = super().loss(batch, params, share_I)
+        if self.use_text:
+            apart_ID = (self.items.weight - self.layer(self.text)) * self.met
+            loss = loss + self.pull / 2 * apart_ID.square().sum(1).mean()
+        return loss, n
