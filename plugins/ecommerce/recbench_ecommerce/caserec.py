@@ -7,7 +7,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import log_of
-from recbench.protocols import behavior, random_pairs
+from recbench.protocols import LIST_METRICS, behavior, random_pairs
 
 REPOSITORY = "github.com/caserec/Datasets-for-Recommender-Systems at 4180b4dc, folder Processed Datasets"
 FOLDER = "https://raw.githubusercontent.com/caserec/Datasets-for-Recommender-Systems"
@@ -98,6 +98,7 @@ class Steam(DatasetSource):
         random_pairs(
             "steam",
             "steam",
+            metrics=(*LIST_METRICS, "recall@20"),
             behaviors=("buy",),
             filters={"min_user_events": 5, "min_item_events": 5},
             meaning="Which games does the user own, of pairs held out by lot with the hours played? There is no order: "

@@ -32,7 +32,7 @@ class TransformerTextParams(TextParams, CausalParams):
         tune=True,
     )
     spread: str = param(
-        "centre",
+        "whiten",
         "Text vectors less their mean (centre), cut to `text_dim` main directions (pca), or with equal variance in these "
         "(whiten); init turns them in any case, to `dim` directions.",
         choices=SPREADS,
