@@ -103,7 +103,7 @@ def language_model(name: str, owner: str, causal: bool = False) -> LanguageModel
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
         return _of_folder(folder, causal)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not folder.exists():
+    if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.exists():
         unknown = LanguageModel(name, "causal" if causal else "encoder", 0, 0, "see its card", "see its card", "", 9999)
         return replace(unknown, revision="as cached")
     raise RecbenchError(

@@ -171,3 +171,4 @@ class KGText(TextEmbedding):
 
     Params = KGTextParams
     traits = Traits(needs_text=True, needs_knowledge=True)
+    small = {"encoder": "hashed-words", "facts": 0}
