@@ -17,6 +17,15 @@ from recbench.params import plain
 from recbench.plan import Board, digest
 
 KEY = r"\b[0-9a-f]{12}\b"
+NOTED = {  # columns of what models tell beside scores, where a row of the board has them: title and place in `Entry.notes`
+    "language model": ("language", "model"),
+    "met the data": ("language", "contamination"),
+    "tokens": ("language", "tokens"),
+    "tokens/s": ("tokens_per_second",),
+    "s per 1,000 users": ("seconds_per_1000_users",),
+    "invalid": ("invalid",),
+    "duplicates": ("duplicates",),
+}
 
 
 @dataclass(frozen=True)
@@ -180,8 +189,24 @@ def table(entries: list[Entry], mine: str = "", shown: Sequence[str] = ()) -> li
             "fit s": f"{np.mean([e.seconds['fit'] for e in row.entries]):.1f}",
             "MB": f"{max(e.peak_memory_mb for e in row.entries):.0f}",
         }
-        out.append(cells)
-    return out
+        out.append(cells | {title: noted(row, place) for title, place in NOTED.items()})
+    empty = [title for title in NOTED if all(cells[title] == "" for cells in out)]
+    return [{name: value for name, value in cells.items() if name not in empty} for cells in out]
+
+
+def noted(row: Row, place: Sequence[str]) -> str:
+    """What the entries of a row tell beside scores, numbers as their mean; empty where they tell nothing of the kind."""
+    found = []
+    for entry in row.entries:
+        value: Any = entry.notes
+        for name in place:
+            value = value.get(name) if isinstance(value, dict) else None
+        found.append(value)
+    if any(value is None for value in found):
+        return ""
+    if all(isinstance(value, int | float) for value in found):
+        return f"{np.mean(found):,.4g}" if max(found) < 1000 else f"{np.mean(found):,.0f}"
+    return ", ".join(dict.fromkeys(map(str, found)))
 
 
 def page(board: Board, entries: list[Entry]) -> str:
@@ -203,6 +228,12 @@ def page(board: Board, entries: list[Entry]) -> str:
             lines += ["| " + " | ".join(cells[0]) + " |", "|" + " --- |" * len(cells[0])]
             lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in cells]
             lines += [""]
+        if any("language" in e.notes for e in entries):
+            lines += [
+                "Met the data: whether the language model may have read the data set in its own training: known (it is "
+                "published that it recites it), possible (public before it was trained), unknown, none.",
+                "",
+            ]
         lines += ["Leakage of the split:", ""]
         lines += [f"- {name.replace('_', ' ')}: {value:.4g}" for name, value in entries[0].leakage.items()]
     return "\n".join(lines) + "\n"

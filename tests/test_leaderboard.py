@@ -126,6 +126,20 @@ def test_table_marks_this_run_and_keeps_the_order_of_the_metrics():
     assert (first["rank"], first["seeds"], first["tuned"], first["fit s"], first["MB"]) == ("1", 1, "no", "2.0", "100")
 
 
+def test_what_models_tell_beside_scores_has_columns_where_any_tells_it():
+    told = {"language": {"model": "minilm", "contamination": "possible", "tokens": 38371}, "invalid": 0.0}
+    reads = [entry("reads", 0.2, seed=seed, notes=told | {"tokens_per_second": 10.0 * seed}) for seed in (1, 2)]
+    first, second = leaderboard.table([*reads, entry("ease", 0.1)])
+    assert list(first)[8:] == ["language model", "met the data", "tokens", "tokens/s", "invalid"]
+    assert list(first.values())[8:] == ["minilm", "possible", "38,371", "15", "0"]
+    assert list(second.values())[8:] == [""] * 5
+    assert "Met the data: whether the language model" in leaderboard.page(BOARD, reads)
+    assert "Met the data" not in leaderboard.page(BOARD, [entry("ease", 0.1)])
+    assert json.loads(reads[0].to_json())["notes"] == reads[0].notes and "notes" not in json.loads(
+        entry("ease", 0.1).to_json()
+    )
+
+
 def test_submit_freezes_renders_and_keeps_one_file_an_entry(tmp_path):
     for given in (entry("ease", 0.2, seed=1), entry("ease", 0.3, seed=2), entry("popular", 0.1)):
         folder = leaderboard.submit(given, BOARD, tmp_path)
