@@ -127,6 +127,7 @@ def rank(model: Recommender, holdout: Holdout, k: int, seed: int = 0, team: Team
     answers = team.gather([np.concatenate(column)[: len(mine)] for column in zip(*chunks, strict=True)])
     place_Q = np.argsort(np.concatenate(shares))
     lists = RankedLists(*(np.concatenate(column)[place_Q] for column in zip(*answers, strict=True)))
+    lists = replace(lists, unmet_Q=holdout.unmet)
     if holdout.truth_behaviors is None:
         return lists
     steps = holdout.queries.steps

@@ -46,6 +46,7 @@ class Holdout:
     `values`: (Q,) float32 what the item asked about was worth, where values are asked for; `truth` then names the item.
     `outcomes`: (Q, B) bool whether the user showed each of the behaviours `targets`, where these are asked for; `truth`
     then names the item, and `rates`, (Q,) float64, with which chance the question came to be asked: below 1 for drawn ones.
+    `unmet`: (Q,) bool whether training met none of the answers, on a board that takes items out of it.
     """
 
     queries: Queries
@@ -56,11 +57,12 @@ class Holdout:
     outcomes: NDArray | None = None
     rates: NDArray | None = None
     targets: tuple[str, ...] = ()
+    unmet: NDArray | None = None
 
     def take(self, rows: NDArray | slice) -> Holdout:
         """The chosen questions with their answers; histories are not copied."""
         told = None if self.truth_behaviors is None else self.truth_behaviors.take(rows)
-        columns = {name: getattr(self, name) for name in ("values", "outcomes", "rates")}
+        columns = {name: getattr(self, name) for name in ("values", "outcomes", "rates", "unmet")}
         columns = {name: None if column is None else column[rows] for name, column in columns.items()}
         truth = self.truth.take(rows)
         return replace(self, queries=self.queries.take(rows), truth=truth, truth_behaviors=told, **columns)

@@ -35,6 +35,7 @@ class RankedLists:
     On a board that asks for an order, and on no other: `truth_QS`, int32, the right item of each step, and
     `truth_behaviors_QS`, int8, its behaviour, both -1 behind the last step there is; `behaviors_QK`, int8, the behaviour
     told for each position, -1 where unknown or empty. Tied items then stand in the order in which they were drawn.
+    `unmet_Q`, on a board that takes items out of training: whether training met none of a query's right answers.
     """
 
     items_QK: NDArray
@@ -46,6 +47,7 @@ class RankedLists:
     behaviors_QK: NDArray | None = None
     truth_QS: NDArray | None = None
     truth_behaviors_QS: NDArray | None = None
+    unmet_Q: NDArray | None = None
 
     @property
     def hit_QK(self) -> NDArray:

@@ -83,6 +83,11 @@ def parts_of(dataset: Dataset, board: Board, seed: int) -> NDArray:
     return _groups(drawn_by(seed, np.arange(log.n_users)), 0.8)[log.user]
 
 
+def unmet(n_items: int, board: Board, seed: int) -> NDArray:
+    """(I,) bool: the items whose training events are taken out, drawn one by one."""
+    return drawn_by(seed, np.arange(n_items)) / 2.0**64 < board.unmet_items
+
+
 def _groups(drawn: NDArray, train: float) -> NDArray:
     """int8, a part for each drawn number: the share `train`, the rest in halves."""
     return np.searchsorted([train, (1 + train) / 2], drawn / 2.0**64, side="right").astype(np.int8)

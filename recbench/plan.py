@@ -44,6 +44,8 @@ class Board:
     `candidates`: known (an event before the cut; targets outside are dropped and counted in the leakage report), all, or
     held_out: the items of the part asked about.
     `filters`: `min_user_events`, `min_item_events`, fitted on the training part.
+    `unmet_items`: the share of the items, drawn by lot, whose training events are taken out, so that some answers are items
+    that nobody has met.
     `ordered`: the `next_k` items are asked for in the order in which they come, each with its behaviour.
     Task behavior (`recbench.questions`): `exposures` are the behaviours at which a question is put, `horizon_days` how long
     its answer is waited for, `negatives` the rule by which pairs without an exposure are drawn, `n_negatives` for each that
@@ -76,6 +78,7 @@ class Board:
     horizon_days: float = field(default=0.0, metadata={"formerly": 0.0})
     negatives: str = field(default="none", metadata={"formerly": "none"})
     n_negatives: int = field(default=0, metadata={"formerly": 0})
+    unmet_items: float = field(default=0.0, metadata={"formerly": 0.0})
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
@@ -108,6 +111,11 @@ class Board:
             raise RecbenchError(
                 f"board {self.name}: split cold_items asks for items that training never met: set candidates all or held_out, "
                 f"and no filter min_item_events; given {self.candidates}, {self.filters}"
+            )
+        if not 0 <= self.unmet_items < 1 or (self.unmet_items and self.candidates == "known"):
+            raise RecbenchError(
+                f"board {self.name}: unmet_items must be at least 0 and below 1, and needs candidates all or held_out; given "
+                f"{self.unmet_items:g} with candidates {self.candidates}"
             )
         if self.task == "rating" and self.target != "all_in_window":
             raise RecbenchError(

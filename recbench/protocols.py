@@ -104,6 +104,16 @@ def later_ratings(name: str, data: str, days: float, **fields: Any) -> Board:
     return time_split(name, data, days, **{"metrics": RATING_METRICS} | fixed | fields)
 
 
+def arrivals(name: str, data: str, **fields: Any) -> Board:
+    """`published` with a twentieth of the items taken out of training: some answers are items that nobody has met."""
+    meaning = (
+        "What comes next, where a twentieth of the items has just arrived and nobody has met them: how often are they found "
+        "among all (unmet-recall), and what does that cost for the others (met-ndcg)?"
+    )
+    metrics = ("ndcg@10", "recall@10", "met-ndcg@10", "unmet-recall@10", "unmet-recall@50", *NEXT_METRICS[-4:])
+    return published(name, data, **{"unmet_items": 0.05, "metrics": metrics, "meaning": meaning} | fields)
+
+
 def cold_items(name: str, data: str, **fields: Any) -> Board:
     """A twentieth of the items, drawn by lot and without a training event, ranked among themselves."""
     meaning = "Items that nobody has met yet, ranked among themselves: what do content and graph tell, where ids tell nothing?"

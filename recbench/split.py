@@ -18,7 +18,7 @@ from recbench.data import Interactions, ascending
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError, nearest
 from recbench.holdout import Asked, Holdout, context_where, distinct, holdout_of
-from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of, ties
+from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of, ties, unmet
 from recbench.questions import behavior_holdout
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
     used = np.where(keep_item[log.item] & keep_user[log.user], part, np.int8(UNUSED))
     if dataset.context is not None:
         dataset = replace(dataset, context=context_where(dataset.context, keep_user[dataset.context.user]))
-    train = _learned(dataset, part, used, TRAIN, board)
-    refit = train if board.fit_on == "train" else _learned(dataset, part, used, VALID, board)
+    met = np.where(unmet(log.n_items, board, seed)[log.item] & (used != TEST), np.int8(UNUSED), used)
+    train = _learned(dataset, part, met, TRAIN, board)
+    refit = train if board.fit_on == "train" else _learned(dataset, part, met, VALID, board)
     if not len(train.interactions):
         raise RecbenchError(
             f"board {board.name}: the training part is empty; shorten the windows or loosen the filters"
@@ -66,9 +67,18 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
             raise RecbenchError(
                 f"board {board.name}: the {name} holdout is empty; lengthen its window, loosen the filters or allow repeats"
             )
+    if board.unmet_items:
+        met_I = np.bincount(train.interactions.item, minlength=log.n_items) > 0
+        valid, test = (replace(holdout, unmet=~_any(met_I, holdout)) for holdout in (valid, test))
     pairs = _Pairs.of(log)
-    leakage = _leakage(log, used, pairs) | {"targets_outside_candidates": outside} | filtered
-    return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, used, pairs))
+    leakage = _leakage(log, met, pairs) | {"targets_outside_candidates": outside} | filtered
+    return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, met, pairs))
+
+
+def _any(of_I: NDArray, holdout: Holdout) -> NDArray:
+    """(Q,) whether any right answer is of these items."""
+    row, item = holdout.truth.flat()
+    return np.bincount(row, of_I[item], len(holdout.truth)) > 0
 
 
 def _refuse(dataset: Dataset, board: Board) -> None:

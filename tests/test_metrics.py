@@ -6,6 +6,7 @@ Letters: Q queries, K list length, k the metric's cut, I items.
 import itertools
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -226,6 +227,22 @@ def test_constant_scorer_has_the_value_of_a_random_order(n_right, k):
     ]
     for name in ("ndcg", "map"):
         assert value(name, answers, k) == pytest.approx([np.mean([one[name] for one in chosen])]), name
+
+
+def test_items_that_nobody_met_are_judged_apart():
+    answers = ranked([[3, 2, 1], [3, 2, 1], [3, 2, 1], [3, 2, 1]], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1]], 3)
+    apart = replace(answers, unmet_Q=np.array([False, True, True, False]))
+    recall, ndcg = metric("unmet-recall@2", "ranking"), metric("met-ndcg@2", "ranking")
+    assert recall(apart, TOY) == pytest.approx([(1 + 0) / 2])
+    second = 1 / math.log2(3)
+    assert ndcg(apart, TOY) == pytest.approx([(1 + second / (1 + second)) / 2])
+    times_Q = np.array([0.0, 3.0, 1.0, 2.0])  # of a sample drawn anew
+    assert recall.sampler(apart, TOY)(times_Q) == pytest.approx(3 / 4)
+    assert ndcg.sampler(apart, TOY)(times_Q) == pytest.approx(second / (1 + second))
+    assert math.isnan(recall.sampler(apart, TOY)(np.array([1.0, 0.0, 0.0, 1.0])))
+    assert recall(replace(answers, unmet_Q=np.zeros(4, bool)), TOY).tolist() == [0]
+    assert recall(answers, TOY) == pytest.approx(metric("recall@2", "ranking")(answers, TOY).mean(keepdims=True))
+    assert ndcg(answers, TOY) == pytest.approx(metric("ndcg@2", "ranking")(answers, TOY).mean(keepdims=True))
 
 
 def random_answers(seed: int, n_queries=50, n_items=30, length=30, levels=8) -> RankedLists:

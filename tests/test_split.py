@@ -221,6 +221,29 @@ def test_cold_items_have_no_training_event_and_are_ranked_among_themselves():
     assert parts.leakage["test_items_unseen_in_train"] == 1 and parts.leakage["targets_outside_candidates"] == 0
 
 
+def test_items_taken_out_of_training_stay_in_histories_and_answers():
+    log = [Event(u, (3 * u + d) % 40, d * DAY) for u in range(40) for d in range(9)]
+    board = window(split="leave_last_out", ask="last", target="first", fit_on="train+valid", candidates="all")
+    whole, parts = (split(shop(log, n_users=40, n_items=40), replace(board, unmet_items=x)) for x in (0.0, 0.25))
+    out = {i for i in range(40) if splitmix(0, i) / 2**64 < 0.25}
+    assert 4 < len(out) < 16
+    for learned, all_of_it in ((parts.train, whole.train), (parts.refit, whole.refit)):
+        kept = [i for i in all_of_it.interactions.item.tolist() if i not in out]
+        assert learned.interactions.item.tolist() == kept
+    for holdout, same in ((parts.valid, whole.valid), (parts.test, whole.test)):
+        assert (answers(holdout), histories(holdout)) == (answers(same), histories(same))
+        assert holdout.unmet.tolist() == [right[0] in out for right in answers(holdout)] and same.unmet is None
+        assert holdout.take(np.array([3, 1])).unmet.tolist() == holdout.unmet[[3, 1]].tolist()
+    assert parts.fingerprint != whole.fingerprint
+    assert parts.leakage["test_items_unseen_in_train"] == np.mean([r[0] in out for r in answers(parts.test)])
+
+
+@pytest.mark.parametrize("wrong", [{"unmet_items": 1.0}, {"unmet_items": 0.1, "candidates": "known"}])
+def test_items_taken_out_of_training_must_be_candidates(wrong):
+    with pytest.raises(RecbenchError, match="unmet_items must be at least 0 and below 1, and needs candidates all or"):
+        Board("shop", "shop", ("ndcg@10",), "ndcg@10", **{"split": "leave_last_out", "candidates": "all"} | wrong)
+
+
 @pytest.mark.parametrize("wrong", [{"candidates": "known"}, {"filters": {"min_item_events": 2}}])
 def test_cold_items_that_training_must_know_are_refused(wrong):
     with pytest.raises(RecbenchError, match="cold_items asks for items that training never met: set candidates all or"):

@@ -10,7 +10,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile
 from recbench.ingest import from_sequences
-from recbench.protocols import cold_items, leave_last_out, published
+from recbench.protocols import arrivals, cold_items, leave_last_out, published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,7 @@ class AmazonBeauty(_OrderFile):
         leave_last_out("amazon-beauty", "amazon-beauty"),
         published("amazon-beauty-published", "amazon-beauty"),
         cold_items("amazon-beauty-cold", "amazon-beauty"),
+        arrivals("amazon-beauty-arrivals", "amazon-beauty"),
     )
 
 
@@ -108,4 +109,8 @@ class AmazonSports(_OrderFile):
         ),
         SourceFile(NAMES, "7b46c3c170cd94d8900f0a42ed5b3f85a08747c307101f8dd4b19c14242f385f", optional=True),
     )
-    boards = (leave_last_out("amazon-sports", "amazon-sports"), published("amazon-sports-published", "amazon-sports"))
+    boards = (
+        leave_last_out("amazon-sports", "amazon-sports"),
+        published("amazon-sports-published", "amazon-sports"),
+        arrivals("amazon-sports-arrivals", "amazon-sports"),
+    )
