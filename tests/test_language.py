@@ -27,7 +27,7 @@ from recbench_language.registry import KNOWN, contamination, language_model  # n
 from recbench_language.rows import LLMMF, AlphaRec  # noqa: E402
 from recbench_language.store import Store  # noqa: E402
 from recbench_language.text_embedding import KGText, TextEmbedding, TextEmbeddingParams, unit  # noqa: E402
-from recbench_language.transformer_text import TransformerText  # noqa: E402
+from recbench_language.transformer_text import UNMET_BIASES, TransformerText  # noqa: E402
 from recbench_language.vectors import (  # noqa: E402
     ItemVectors,
     TextParams,
@@ -413,6 +413,27 @@ def test_who_was_not_met_is_no_negative(shop: Dataset) -> None:
     assert not net.items.weight.grad[3:5].any() and net.items.weight.grad[[0, 1, 2, 5]].any(1).all()
     assert not net.item_bias.grad[3:5].any() and net.item_bias.grad[[0, 1, 2, 5]].all()
     assert not net.compared()[3:5].any() and net.item_vectors()[3].any()
+
+
+def test_unmet_items_are_favoured_as_validation_likes(shop: Dataset) -> None:
+    model = TransformerText(TransformerText.Params(**TransformerText.small | {"epochs": 1, "dim": 8}))
+    seen = []
+
+    def evaluate(asked_of: TransformerText) -> float:
+        seen.append(float(asked_of.net.item_bias.detach()[3]))
+        return -abs(seen[-1] - seen[0] - 3.2)
+
+    model.fit(shop, Context(evaluate=evaluate))
+    assert model.chosen == {"unmet_bias": 3}
+    assert [round(now - seen[0]) for now in seen] == [0, *UNMET_BIASES]  # the first is of the epoch's end
+    lowest = seen[0]
+    assert float(model.net.item_bias.detach()[3]) == pytest.approx(lowest + 3)
+    again = TransformerText(model.params)
+    again.fit(shop, Context(chosen=model.chosen))
+    assert float(again.net.item_bias.detach()[3]) == pytest.approx(lowest + 3)
+    fixed = TransformerText(dataclasses.replace(model.params, unmet_bias=1.5))
+    fixed.fit(shop, Context())
+    assert float(fixed.net.item_bias.detach()[3]) == pytest.approx(lowest + 1.5) and not fixed.chosen
 
 
 def test_ids_are_hidden_item_by_item(shop: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

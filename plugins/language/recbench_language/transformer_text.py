@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recbench.neural.network import Network
 
 JOINTS = ("add", "gate", "init", "text", "none")
+UNMET_BIASES = (0, 1, 2, 3, 4, 5, 6)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class TransformerTextParams(TextParams, CausalParams):
         low=0.0,
         high=0.9,
         tune=True,
+    )
+    unmet_bias: float | None = param(
+        None,
+        "Added to the scores of items that training did not meet, which else rank by their text as if hardly anybody wanted "
+        f"them; none: what validation likes best among {', '.join(map(str, UNMET_BIASES))}.",
+        low=-20.0,
+        high=20.0,
     )
     masked_weight: float = param(
         0.0,
@@ -85,8 +93,24 @@ class TransformerText(TorchRecommender):
         """Read the texts of items, then learn what comes next; RecbenchError where they have none."""
         self.found = item_vectors(train, self.params, context)
         super().fit(train, context)
+        self._favour_unmet(context)
         self.notes = {"language": self.found.told} if self.params.join != "none" else {}
         self.found = None
+
+    def _favour_unmet(self, context: Context) -> None:
+        """Find the bias of the items that training did not meet, where there are any."""
+        bias = context.chosen.get("unmet_bias", 0.0) if self.params.unmet_bias is None else self.params.unmet_bias
+        if self.net.all_met or self.net.item_bias is None:
+            return
+        if self.params.unmet_bias is None and context.evaluate is not None:
+            reached = {}
+            for tried in UNMET_BIASES:
+                self.net.favour_unmet(tried)
+                reached[tried] = context.evaluate(self)
+                self.net.favour_unmet(-tried)
+            bias = max(UNMET_BIASES, key=lambda tried: reached[tried])  # the first of equals, and that is the least
+            self.chosen = {"unmet_bias": bias}
+        self.net.favour_unmet(bias)
 
     def network(self, train: Dataset) -> Network:
         from recbench_language.transformer_text_network import TextTransformer

@@ -74,6 +74,11 @@ class TextTransformer(CausalTransformer):
             if weight is not None and weight.requires_grad:
                 weight.register_hook(lambda g: g * (self.met if g.dim() == 2 else self.met[:, 0]).to(g))
 
+    def favour_unmet(self, bias: float) -> None:
+        """Raise the bias of the items that were not met."""
+        if self.item_bias is not None:
+            self.item_bias.data += bias * (1 - self.met[:, 0])
+
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
         """(N, D) what own vector and text make of the items given, in any shape; of all (I, D) where none are."""
         if item_N is not None and (item_N.numel() > self.items.num_embeddings or self.kept_I1 is not None):
