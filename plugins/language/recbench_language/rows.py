@@ -63,6 +63,9 @@ class AlphaRecParams(TextParams, RowParams):
     hidden: int = param(256, "Width of the hidden layer between text and vectors.", low=1, high=4096)
     dim: int = param(64, "Width of users and items.", low=1, high=1024, log=True, tune=True)
     layers: int = param(2, "Steps that a vector spreads over the graph.", low=0, high=6, tune=True)
+    item_bias: bool = param(
+        True, "Each item has a bias, which starts at the log of its popularity: of that, text says nothing."
+    )
 
 
 class AlphaRec(TextRows):
@@ -70,8 +73,8 @@ class AlphaRec(TextRows):
 
     An item begins as what two layers make of its text, a user as what they make of the mean text of its items; both spread
     as in LightGCN, and cosines are compared. There is no table of users or items: what is learned are the two layers. Changed
-    from the paper: the loss is the softmax over all items (loss=sampled: over some, as there), LeakyReLU is GELU, and a user
-    is answered by its history at the moment of asking. New users and items are answered like all others; `lightgcn` is
+    from the paper: items have a bias, the loss is the softmax over all items (loss=sampled: over some, as there), LeakyReLU is
+    GELU, and a user is answered by its history at the moment of asking. New users and items are answered like all others; `lightgcn` is
     the same propagation of ids.
     """
 
@@ -87,7 +90,7 @@ class AlphaRec(TextRows):
         edges = None if text_IV is None else edges_of(train.interactions)
         if edges is not None:
             self.facts = self.facts | {"n_edges": len(edges[1])}
-        return TextPropagation(train.n_items, self.params, self.facts, text_IV, edges)
+        return TextPropagation(train.n_items, self.params, self.facts, self.item_shares(train), text_IV, edges)
 
 
 @dataclass(frozen=True)

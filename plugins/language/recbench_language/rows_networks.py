@@ -39,6 +39,7 @@ class TextPropagation(RowNetwork):
         n_items: int,
         params: AlphaRecParams,
         facts: Mapping[str, Any],
+        share_I: Tensor | None = None,
         text_IV: NDArray | None = None,
         edges: tuple[Tensor, Tensor] | None = None,
     ) -> None:
@@ -51,6 +52,8 @@ class TextPropagation(RowNetwork):
             self.register_buffer(name, values)
         self.items = nn.Embedding.from_pretrained(torch.zeros(n_items, 0))  # there are no vectors of ids
         self.layers = nn.Sequential(nn.Linear(width, params.hidden), nn.GELU(), nn.Linear(params.hidden, params.dim))
+        if params.item_bias:
+            self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
         self.users_text: Tensor | None = None
         self.kept: tuple[Tensor, Tensor] | None = None
 
