@@ -1,7 +1,7 @@
 """Beam search for the most probable ids, held to the trie and to what may be recommended.
 
-Letters: Q queries, B beams, S digits written so far, C codes of a level, N nodes of a level, K list length, I items,
-D width.
+Letters: Q queries, B beams, S digits written so far, M branches of a node, N nodes of a level or branches of all beams,
+K list length, I items, D width.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 class Written(NamedTuple):
     """`items_QB`: the most probable items, best first, and `total_QB` their log-probabilities, -inf where there are no
-    more. `digits_QBS`: the ids as they were written. `states_QD`: of the encoder. `first_QC`: log p of the first digit."""
+    more. `digits_QBS`: the ids as they were written. `states_QD`: of the encoder. `first_QM`: log p of the first digits that there are."""
 
     items_QB: Tensor
     total_QB: Tensor
     digits_QBS: Tensor
     states_QD: Tensor
-    first_QC: Tensor
+    first_QM: Tensor
 
 
 @torch.no_grad()
@@ -35,27 +35,27 @@ def search(network: CodeTransformer, batch: Batch, closed_QI: Tensor, beam: int,
     rows_Q = torch.arange(len(batch.last_B), device=batch.last_B.device)
     states_QD = memory.states_BLD[rows_Q, batch.last_B]
     seen = (memory.event_T <= batch.last_B[:, None])[:, None, None]
-    told_QBD, past, first_QC = network.told(0, states_QD)[:, None], None, None
+    told_QBD, past, first_QM = network.told(0, states_QD)[:, None], None, None
     node_QB = torch.zeros_like(rows_Q)[:, None]
     total_QB, digits_QBS = torch.zeros_like(node_QB, dtype=torch.float), node_QB[:, :, None][:, :, :0]
-    for s, (size, open_QN) in enumerate(zip(network.sizes, trie.open_nodes(closed_QI), strict=True)):
+    for s, open_QN in enumerate(trie.open_nodes(closed_QI)):
         written, past = network.decode(told_QBD.unsqueeze(2), past, memory.keys, seen)
-        logits_QBC, child_QBC = network.logits(written[:, :, -1], s, node_QB)
-        logs_QBC = logits_QBC.log_softmax(-1)
-        first_QC = logs_QBC[:, 0] if first_QC is None else first_QC
-        child_QN = child_QBC.flatten(1)
+        logs_QBM = network.logits(written[:, :, -1], s, node_QB).log_softmax(-1)
+        first_QM = logs_QBM[:, 0] if first_QM is None else first_QM
+        child_QN = torch.nn.functional.embedding(node_QB, trie.child[s]).flatten(1)
         goes_on_QN = open_QN.gather(1, child_QN.clamp(min=0)) & (child_QN >= 0)
-        logs_QN = (logs_QBC + total_QB.unsqueeze(-1)).flatten(1).masked_fill(~goes_on_QN, -torch.inf)
+        logs_QN = (logs_QBM + total_QB.unsqueeze(-1)).flatten(1).masked_fill(~goes_on_QN, -torch.inf)
         width = last if s == len(network.sizes) - 1 else beam
         total_QB, at_QB = logs_QN.topk(min(width, logs_QN.shape[1]))
-        parent_QB, code_QB = at_QB // size, at_QB % size
+        parent_QB, branch_QB = at_QB // logs_QBM.shape[2], at_QB % logs_QBM.shape[2]
+        code_QB = trie.code[s][node_QB.gather(1, parent_QB), branch_QB]
         node_QB = child_QN.gather(1, at_QB).clamp(min=0)
         digits_QBS = torch.cat([of_parents(digits_QBS, parent_QB), code_QB.unsqueeze(-1)], dim=2)
         if s < len(network.sizes) - 1:
             past = [of_parents(now.flatten(2), parent_QB).unflatten(2, now.shape[2:]) for now in past]
-            told_QBD = network.told(s + 1, states_QD, code_QB)
-    assert first_QC is not None  # an id has a digit
-    return Written(trie.item_I[node_QB], total_QB, digits_QBS, states_QD, first_QC)
+            told_QBD = network.told(s + 1, states_QD, code_QB.clamp(min=0))
+    assert first_QM is not None  # an id has a digit
+    return Written(trie.item_I[node_QB], total_QB, digits_QBS, states_QD, first_QM)
 
 
 def of_parents(values_QBX: Tensor, parent_QB: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ state of its moment, looks at what the encoder made of the events before it, and
 id goes on with a code, that code has no probability: those of all items sum to 1.
 
 Letters: B batch or queries, L length, T tokens of a history, K lists of a window or beams, S digits of an id, D width,
-H heads, I items, N chosen items, C codes of a level, M candidates, P targets that count, V width of what items say.
+H heads, I items, N chosen items, C codes of a level, M branches of a node or candidates, P targets that count, V width of
+what items say.
 """
 
 from __future__ import annotations
@@ -155,12 +156,12 @@ class CodeTransformer(Network):
         known = states + self.begin if codes is None else self.table(codes + self.starts[s - 1])
         return known + self.digit.weight[s]
 
-    def logits(self, states_PD: Tensor, s: int, node_P: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, C) of the codes of digit s behind the nodes, -inf where no id goes on so; and the nodes that they lead to."""
+    def logits(self, states_PD: Tensor, s: int, node_P: Tensor) -> Tensor:
+        """(P, M) of the codes that go on from the nodes with digit s, -inf behind their end."""
         rows = slice(self.starts[s], self.starts[s] + self.sizes[s])
-        child_PC = self.trie.child[s][node_P]
         logits_PC = F.linear(states_PD, self.table.weight[rows], self.bias[rows]).float()
-        return logits_PC.masked_fill(child_PC < 0, -torch.inf), child_PC
+        code_PM = F.embedding(node_P, self.trie.code[s])
+        return logits_PC.gather(-1, code_PM.clamp(min=0)).masked_fill(code_PM < 0, -torch.inf)
 
     def loss(self, batch: Batch, params: SemanticIdParams, share_I: Tensor | None) -> tuple[Tensor, int]:
         """The cross-entropy of the targets' ids, teacher-forced, and `dense_weight` times that of the items at once."""
@@ -186,8 +187,8 @@ class CodeTransformer(Network):
         loss = written_PSD.new_zeros(())
         for s in range(len(self.sizes)):
             node_P = self.trie.node_IS[target_P, s - 1] if s else torch.zeros_like(target_P)
-            logits_PC, _ = self.logits(written_PSD[:, s], s, node_P)
-            loss = loss + F.cross_entropy(logits_PC, self.codes_IS[target_P, s])
+            logits_PM = self.logits(written_PSD[:, s], s, node_P)
+            loss = loss + F.cross_entropy(logits_PM, self.trie.branch_IS[target_P, s])
         return loss
 
     def dense_loss(self, states_PD: Tensor, target_P: Tensor, negatives: int) -> Tensor:

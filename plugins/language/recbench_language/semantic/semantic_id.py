@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from recbench.data import Queries
     from recbench.dataset import Dataset
     from recbench.neural.network import Network
+    from recbench_language.semantic.beam import Written
 
 CELLS = 1 << 23  # of queries x (beams x codes + items) held at once
 
@@ -72,6 +73,14 @@ class SemanticIdParams(TextParams, FitParams):
     )
     dense_weight: float = param(
         0.5, "Weight of the loss of ranking items at once, beside writing their ids.", low=0.0, high=100.0, tune=True
+    )
+    dense_share: float = param(
+        0.5,
+        "What ranks the ids written where dense is on: their log-probability (0), what the dense rank gives them (1), as in "
+        "LIGER, or the two in between.",
+        low=0.0,
+        high=1.0,
+        tune=True,
     )
     dense_negatives: int = param(512, "Items that the targets of a batch are ranked among.", low=1, high=65_536)
 
@@ -196,17 +205,24 @@ class SemanticId(TorchRecommender):
         if params.dense_weight:
             rest_QI = net.asking(written.states_QD) @ self.vectors_ID.T
         else:
-            rest_QI = written.first_QC[:, net.codes_IS[:, 0]]
+            rest_QI = written.first_QM[:, net.trie.branch_IS[:, 0]]
         rest_QI = rest_QI.float().log_softmax(-1).masked_fill(closed_QI, -torch.inf)
         if params.dense == "off":
             return filled(written.items_QB, written.total_QB, rest_QI, k)
-        kept_QI = rest_QI
-        if params.dense == "cold":
-            left_QI = net.met_I.expand_as(closed_QI).clone()
-            left_QI.scatter_(1, written.items_QB, ~real_QB)
-            kept_QI = rest_QI.masked_fill(left_QI, -torch.inf)
-        total_QK, item_QK = kept_QI.topk(min(k, queries.n_items))
-        return filled(item_QK, total_QK, rest_QI, k)
+        return filled(*self._blended(written, rest_QI, min(k, queries.n_items)), rest_QI, k)
+
+    def _blended(self, written: Written, dense_QI: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """(Q, K) the best of what was written and of what is ranked at once, and their scores, both log-probabilities."""
+        import torch
+
+        real_QB = written.total_QB > -torch.inf
+        item_QB = written.items_QB.where(real_QB, written.items_QB[:, :1])  # none is real where nothing may come
+        blend_QB = torch.lerp(written.total_QB, dense_QI.gather(1, item_QB), self.params.dense_share)
+        blend_QB = blend_QB.where(real_QB, blend_QB[:, :1]).nan_to_num(-torch.inf, neginf=-torch.inf)
+        ranked_QI = dense_QI.masked_fill(self.net.met_I, -torch.inf) if self.params.dense == "cold" else dense_QI
+        ranked_QI = ranked_QI.scatter(1, item_QB, blend_QB)
+        total_QK, item_QK = ranked_QI.topk(k)
+        return item_QK, total_QK
 
     def _count(self, written: int = 0, invalid: int = 0, listed: int = 0, repeated: int = 0) -> None:
         """What an entry tells of all answers since the fit."""

@@ -1,45 +1,52 @@
-"""The tree of all ids: which code may follow which, and which items still lie behind a beginning.
+"""The tree of all ids: which codes may follow, and which items still lie behind a beginning.
 
 A node of level s is a beginning of s codes. Nodes are numbered level by level in the order of the ids, so that the items
 behind a node are neighbours.
 
-Letters: I items, S digits of an id, N nodes of a level, C codes of a level, Q queries.
+Letters: I items, S digits of an id, N nodes of a level, M most branches of one of them, Q queries.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 class Trie:
-    """`child[s]`: (N, C) the node of level s + 1 that a code leads to, -1 where no id goes on so. `node_IS`: the node of
-    level s + 1 behind which each item lies. `item_I`: the items in the order of their ids, the nodes of the last level.
-    `first[s]`, `after[s]`: (N,) the places in `item_I` at which the items behind a node of level s + 1 begin and end.
+    """`code[s]`, `child[s]`: (N, M) the codes that go on from each node of level s, in their order, and the nodes that they
+    lead to; -1 behind the end. `node_IS`, `branch_IS`: the node of level s + 1 behind which each item lies, and which of its
+    branches leads there. `item_I`: the items in the order of their ids, which are the nodes of the last level. `bounds[s]`:
+    (N + 1,) the place in `item_I` at which the items behind each node of level s + 1 begin.
     """
 
     def __init__(self, codes_IS: Tensor, sizes: list[int]) -> None:
-        device, n_items = codes_IS.device, len(codes_IS)
-        key_I = torch.zeros(n_items, dtype=torch.long, device=device)
-        parent_I, above = key_I, 1
+        parent_I, above = torch.zeros_like(codes_IS[:, 0]), 1
+        self.code: list[Tensor] = []
         self.child: list[Tensor] = []
-        self.first: list[Tensor] = []
-        self.after: list[Tensor] = []
-        nodes = []
+        self.bounds: list[Tensor] = []
+        nodes, branches = [], []
         for s, size in enumerate(sizes):
-            key_I = parent_I * size + codes_IS[:, s]
-            known_N, node_I, count_N = torch.unique(key_I, return_inverse=True, return_counts=True)
-            child = torch.full((above * size,), -1, dtype=torch.long, device=device)
-            child[known_N] = torch.arange(len(known_N), device=device)
-            self.child.append(child.view(above, size))
-            self.after.append(count_N.cumsum(0))
-            self.first.append(self.after[-1] - count_N)
+            key_N, node_I, count_N = torch.unique(
+                parent_I * size + codes_IS[:, s], return_inverse=True, return_counts=True
+            )
+            parent_N, number_N = key_N // size, torch.arange(len(key_N), device=key_N.device)
+            width_N = torch.bincount(parent_N, minlength=above)
+            branch_N = number_N - (width_N.cumsum(0) - width_N)[parent_N]
+            for tables, values_N in ((self.code, key_N % size), (self.child, number_N)):
+                table_NM = torch.full((above, int(width_N.max())), -1, device=key_N.device)
+                table_NM[parent_N, branch_N] = values_N
+                tables.append(table_NM)
+            self.bounds.append(pad(count_N.cumsum(0), (1, 0)))
             nodes.append(node_I)
-            parent_I, above = node_I, len(known_N)
-        self.node_IS = torch.stack(nodes, dim=1)
+            branches.append(branch_N[node_I])
+            parent_I, above = node_I, len(key_N)
+        self.node_IS, self.branch_IS = torch.stack(nodes, dim=1), torch.stack(branches, dim=1)
         self.item_I = torch.argsort(parent_I)
 
     def open_nodes(self, closed_QI: Tensor) -> list[Tensor]:
         """For each level, (Q, N) bool: whether behind a node lies an item that is not closed."""
-        open_QI = torch.nn.functional.pad((~closed_QI)[:, self.item_I].int().cumsum(1, dtype=torch.int32), (1, 0))
-        return [open_QI[:, after] > open_QI[:, first] for first, after in zip(self.first, self.after, strict=True)]
+        open_IQ = (~closed_QI).T.contiguous()[self.item_I]  # whole rows are copied in a fifth of the time of columns
+        open_IQ = pad(open_IQ.int().cumsum(0, dtype=torch.int32), (0, 0, 1, 0))
+        levels = (open_IQ[bounds] for bounds in self.bounds)
+        return [(first_NQ[1:] > first_NQ[:-1]).T.contiguous() for first_NQ in levels]
