@@ -119,7 +119,7 @@ class SemanticId(TorchRecommender):
         "codes": 8,
         "levels": 2,
         "dim": 32,
-        "epochs": 25,
+        "epochs": 12,
         "batch_size": 16,
         "max_length": 10,
         "dropout": 0.0,
