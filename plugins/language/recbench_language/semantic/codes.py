@@ -33,7 +33,7 @@ def residual_codes(vectors_IV: NDArray, levels: int, n_codes: int, seed: int, fi
         n = min(n_codes, len(np.unique(points_NV, axis=0)))
         if not n:
             break
-        means = KMeans(n, n_init=1, random_state=seed + level).fit(points_NV)
+        means = KMeans(n, n_init=1, random_state=(seed + level) % 2**32).fit(points_NV)
         codes_IS[:, level] = means.predict(residual_IV)
         residual_IV = residual_IV - means.cluster_centers_[codes_IS[:, level]]
     return codes_IS
@@ -65,7 +65,7 @@ def history_vectors(log: Interactions, dim: int, seed: int) -> NDArray:
     weight = 1.0 / np.sqrt(count_I[item] * count_U[user])
     matrix_IU = csr_matrix((weight, (item, user)), shape=(log.n_items, log.n_users))
     n = min(dim, *matrix_IU.shape)
-    left_ID, value_D, _ = randomized_svd(matrix_IU, n, random_state=seed)
+    left_ID, value_D, _ = randomized_svd(matrix_IU, n, random_state=seed % 2**32)
     vectors_ID = left_ID * value_D
     met_I = count_I > 0
     vectors_ID[met_I] -= vectors_ID[met_I].mean(axis=0)

@@ -75,9 +75,9 @@ class SemanticIdParams(TextParams, FitParams):
         0.5, "Weight of the loss of ranking items at once, beside writing their ids.", low=0.0, high=100.0, tune=True
     )
     dense_share: float = param(
-        0.5,
-        "What ranks the ids written where dense is on: their log-probability (0), what the dense rank gives them (1), as in "
-        "LIGER, or the two in between.",
+        0.3,
+        "What ranks the ids written where dense is on: their log-probability (0), the dense one (1), as in LIGER, or what lies "
+        "in between; items without an event have the dense one.",
         low=0.0,
         high=1.0,
         tune=True,
@@ -119,7 +119,7 @@ class SemanticId(TorchRecommender):
         "codes": 8,
         "levels": 2,
         "dim": 32,
-        "epochs": 12,
+        "epochs": 20,
         "batch_size": 16,
         "max_length": 10,
         "dropout": 0.0,
@@ -217,7 +217,10 @@ class SemanticId(TorchRecommender):
 
         real_QB = written.total_QB > -torch.inf
         item_QB = written.items_QB.where(real_QB, written.items_QB[:, :1])  # none is real where nothing may come
-        blend_QB = torch.lerp(written.total_QB, dense_QI.gather(1, item_QB), self.params.dense_share)
+        share_QB = torch.where(
+            self.net.met_I[item_QB], self.params.dense_share, 1.0
+        )  # unmet ids are written by accident
+        blend_QB = torch.lerp(written.total_QB, dense_QI.gather(1, item_QB), share_QB)
         blend_QB = blend_QB.where(real_QB, blend_QB[:, :1]).nan_to_num(-torch.inf, neginf=-torch.inf)
         ranked_QI = dense_QI.masked_fill(self.net.met_I, -torch.inf) if self.params.dense == "cold" else dense_QI
         ranked_QI = ranked_QI.scatter(1, item_QB, blend_QB)
