@@ -53,10 +53,10 @@ class SemanticIdParams(TextParams, FitParams):
     history_weight: float = param(1.0, "Length of the history's part in lengths of the text's.", low=0.01, high=100.0)
     levels: int = param(3, "Codes of an id, before the digit that tells equal ones apart.", low=1, high=8)
     codes: int = param(256, "Most codes of a level.", low=2, high=65_536, log=True)
-    dim: int = param(128, "Width of codes and states.", low=1, high=1024, tune=True, log=True)
+    dim: int = param(64, "Width of codes and states.", low=1, high=1024, tune=True, log=True)
     blocks: int = param(1, "Blocks of the encoder, and of the decoder.", low=1, high=8, tune=True)
     heads: int = param(2, "Attention heads; divides dim.", low=1, high=64)
-    dropout: float = param(0.3, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
+    dropout: float = param(0.2, "Share of activations dropped in training.", low=0.0, high=0.9, tune=True)
     max_length: int = param(20, "Newest events of a history that are read.", low=1, high=10_000)
     read: str = param(
         "items",
@@ -64,6 +64,9 @@ class SemanticIdParams(TextParams, FitParams):
         "times as long.",
         choices=("items", "tokens"),
     )
+    epochs: int = param(20, "Most passes over the training part.", low=1, high=10_000)
+    batch_size: int = param(64, "Windows of history in a batch.", low=1, high=65_536)
+    patience: int = param(3, "Epochs without a better headline before training stops.", low=1, high=10_000)
     beam: int = param(20, "Beginnings of ids kept at each step of the search; 1 is greedy.", low=1, high=1000)
     dense: str = param(
         "cold",
