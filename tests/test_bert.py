@@ -23,8 +23,9 @@ from recbench.testing.worlds import WORLDS
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from recbench_language.bert.batches import batch_of  # noqa: E402
+from recbench_language.bert.batches import Batch, batch_of  # noqa: E402
 from recbench_language.bert.bert import Bert, BertParams  # noqa: E402
+from recbench_language.bert.reader import Reader  # noqa: E402
 from recbench_language.bert.tfidf_logistic import TfidfLogistic, tfidf  # noqa: E402
 from recbench_language.bert.tower import tower_of  # noqa: E402
 from recbench_language.registry import language_model  # noqa: E402
@@ -77,7 +78,9 @@ def acts():
 
 @pytest.fixture(scope="module")
 def fitted(tiny, acts) -> Bert:
-    return fit(acts.split().train, acts.board, encoder=str(tiny), layers=1, encoder_learning_rate=1e-2)
+    return fit(
+        acts.split().train, acts.board, encoder=str(tiny), layers=1, learning_rate=1e-3, encoder_learning_rate=1e-2
+    )
 
 
 # The encoder.
@@ -110,10 +113,11 @@ def test_long_texts_are_cut(tiny):
     assert tower(tiny).length_I.tolist() == [4, 4, 0, 17, 3] and tower(tiny, max_tokens=6).length_I.max() == 6
 
 
-def test_dropout_is_in_the_layers_that_learn_alone(tiny):
-    found = tower(tiny, 1).train()
-    assert [layer.training for layer in found.bert.encoder.layer] == [False, False, True]
-    assert not found.bert.embeddings.training
+def test_the_encoder_drops_nothing(tiny):
+    """Also where it learns: two readings of a text are the same."""
+    found = tower(tiny).train()
+    torch.testing.assert_close(found(torch.tensor([0, 3])), found(torch.tensor([3, 0])).flip(0))
+    assert found(torch.tensor([0])).requires_grad
 
 
 # Training.
@@ -146,7 +150,7 @@ def test_each_behaviour_has_a_head(fitted, acts):
     queries = acts.split().test.queries
     before_QT = fitted.predict(queries)
     assert before_QT.shape == (len(queries), 2) and len(fitted.net.answers) == 2
-    weight = fitted.net.answers[1][-1].weight
+    weight = fitted.net.answers[1].straight.weight
     with torch.no_grad():
         weight += 1
         after_QT = fitted.predict(queries)
@@ -233,6 +237,48 @@ def test_it_needs_a_board_of_behaviours(acts):
         Bert().fit(acts.dataset, Context())
 
 
+def test_reader_is_its_formula():
+    """Attention and likeness, head by head and event by event; the second reader has no history."""
+    torch.manual_seed(0)
+    reader, dim, heads = Reader(6, 2, 2).requires_grad_(False), 6, 2
+    for weight in reader.parameters():
+        weight += 0.3 * torch.randn_like(weight)
+    post_BD, event_ND = torch.randn(2, dim), torch.randn(3, dim)
+    events = [(0, 0, 5), (1, 1, 2), (0, 1, 0)]  # post, behaviour, class of age; the newest last
+    place_BL = torch.tensor([[e[0] for e in events], [0, 0, 0]])
+    behavior_BL, age_BL = (torch.tensor([[e[k] for e in events], [0, 0, 0]]) for k in (1, 2))
+    real_BL = torch.tensor([[True] * 3, [False] * 3])
+    found_BD, likeness_BY = reader(
+        post_BD, event_ND, place_BL, Batch(place_BL[:, 0], place_BL, real_BL, behavior_BL, age_BL)
+    )
+    told = [reader.behaviors.weight[m] + reader.ages.weight[a] for _, m, a in events]
+    parts = torch.zeros(2, heads)
+    for h in range(heads):
+        fits, values = [reader.nothing_X[h]], [reader.nothing_X[heads:]]
+        weights, sums = torch.zeros(2), torch.zeros(2)
+        for back, ((n, m, _), x) in enumerate(zip(events[::-1], told[::-1], strict=True)):
+            post, event = post_BD[0] / post_BD[0].norm(), event_ND[n] / event_ND[n].norm()
+            cosine = (post * reader.gain_HD[h] * event).sum()
+            fits.append(reader.steepness_H[h] * (cosine - reader.threshold_H[h]) + x[h])
+            values.append(reader.value(event_ND[n]) + x[heads:])
+            weight = 0.5 ** (back / reader.log_half_life_H[h].exp())
+            weights[m] += weight
+            sums[m] += weight * fits[-1].sigmoid()
+        share = torch.stack(fits).softmax(0)
+        own = slice(3 * h, 3 * h + 3)
+        torch.testing.assert_close(found_BD[0, own], (share[:, None] * torch.stack(values))[:, own].sum(0))
+        parts[:, h] = sums / (1 + weights)
+    torch.testing.assert_close(likeness_BY[0], torch.cat([parts.flatten(), torch.tensor([2.0, 3.0]).log()]))
+    torch.testing.assert_close(found_BD[1], reader.nothing_X[heads:])
+    assert not likeness_BY[1].any()
+
+
+def test_without_a_history_it_still_answers(tiny, acts):
+    parts = acts.split()
+    model = fit(parts.train, acts.board, encoder=str(tiny), max_length=0, behaviors=False)
+    assert np.ptp(model.predict(parts.test.queries), axis=0).min() > 0
+
+
 # TF-IDF.
 
 
@@ -305,19 +351,20 @@ def test_deskdrop_without_articles_says_what_is_missing_and_with_them_is_learned
 
 
 @pytest.mark.slow
-def test_minilm_beats_logistic_regression_on_words_where_posts_decide():
-    """SIMULATED engagement: the mean area under the precision-recall curve is higher, and that of likes."""
+def test_minilm_beats_logistic_regression_on_words():
+    """SIMULATED engagement: the area under the precision-recall curve of comments, beyond what chance would do, and the mean
+    of all three."""
     from sklearn.metrics import average_precision_score
 
     from recbench.boards import board
     from recbench.split import split
 
     asks = board("social-sim-engagement")
-    parts = split(registry.find("data", "social-sim").load()().load(), asks)
-    found = {}
-    for cls, params in ((Bert, {}), (TfidfLogistic, {})):
-        model = cls(cls.Params(**params))
+    parts, found = split(registry.find("data", "social-sim").load()().load(), asks), {}
+    for cls in (Bert, TfidfLogistic):
+        model = cls()
         model.fit(parts.refit, Context(seed=1, board=asks))
         p_QT = model.predict(parts.test.queries)
-        found[cls] = [average_precision_score(parts.test.outcomes[:, t], p_QT[:, t]) for t in range(3)]
-    assert np.mean(found[Bert]) > np.mean(found[TfidfLogistic])
+        found[cls] = np.array([average_precision_score(parts.test.outcomes[:, t], p_QT[:, t]) for t in range(3)])
+    gain_T = found[Bert] - found[TfidfLogistic]
+    assert gain_T.mean() > 0 and gain_T[1] > 0.02

@@ -37,12 +37,12 @@ QUESTIONS = 1 << 11  # answered at once
 class BertParams(TextParams, FitParams):
     """What is read, how much of the encoder is trained, and what stands above it."""
 
-    epochs: int = param(3, "Most passes over the questions.", low=1, high=1000)
+    epochs: int = param(6, "Most passes over the questions.", low=1, high=1000)
     batch_size: int = param(
         512, "Questions in a batch; about one post in sixteen batches is encoded in each.", low=1, high=65_536
     )
     learning_rate: float = param(
-        1e-3, "Step size of what stands above the encoder.", low=1e-5, high=1e-1, log=True, tune=True
+        3e-3, "Step size of what stands above the encoder.", low=1e-5, high=1e-1, log=True, tune=True
     )
     encoder_learning_rate: float = param(
         2e-5, "Step size of the encoder's layers.", low=1e-7, high=1e-2, log=True, tune=True
@@ -59,10 +59,10 @@ class BertParams(TextParams, FitParams):
     max_length: int = param(50, "Newest events of a history that are read; 0: none.", low=0, high=1000)
     behaviors: bool = param(True, "Whether the behaviours of a history are told apart.")
     dim: int = param(64, "Width of what is made of a text, a multiple of heads.", low=1, high=1024)
-    heads: int = param(4, "Heads of the attention over the history.", low=1, high=64)
-    width: int = param(128, "Width of the hidden layer of each behaviour.", low=1, high=4096)
+    heads: int = param(8, "Heads of the attention over the history.", low=1, high=64)
+    width: int = param(32, "Width of the hidden layer of each behaviour.", low=1, high=4096)
     dropout: float = param(
-        0.1, "Share of activations above the encoder dropped in training.", low=0.0, high=0.9, tune=True
+        0.5, "Share of activations above the encoder dropped in training.", low=0.0, high=0.9, tune=True
     )
 
     def __post_init__(self) -> None:

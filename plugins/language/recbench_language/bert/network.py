@@ -1,7 +1,7 @@
 """A post by its text, its reader by the texts of the history, and a head for each behaviour.
 
-Letters: B questions of a batch, L history length, N distinct items, I items, V width of text vectors, D width, H heads of
-the attention, W D / H, M behaviours of the log, T behaviours asked about.
+Letters: B questions of a batch, L history length, N distinct items, I items, V width of text vectors, D width, Y numbers of likeness,
+T behaviours asked about.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from torch.nn import functional as F
 
 from recbench.neural.dropout import Dropout
 from recbench.neural.network import Network
-from recbench_language.bert.batches import N_AGES, Batch
+from recbench_language.bert.batches import Batch
 from recbench_language.bert.bert import BertParams
+from recbench_language.bert.reader import Answer, Reader
 from recbench_language.bert.tower import Tower
 from recbench_language.vectors import Spread
 
-STD = 0.02  # of what is looked up, at first
-
 
 class TextNetwork(Network):
-    """Attention of the post over its reader's events, and heads over [post, reader, post * reader].
+    """Heads over [post, reader, post * reader] and the likeness of the two.
 
-    Events count by the vectors that their posts had when they were last asked about: only the posts asked about run
-    through the encoder in a step. Attention has a further place that stands for no event.
+    Only the posts asked about run through the encoder in a step; events count by the vectors that their posts had when
+    they were last asked about, which `vector_IV` holds while training.
     """
 
     compiles = ()
@@ -36,31 +35,14 @@ class TextNetwork(Network):
 
     def __init__(self, facts: dict[str, Any], params: BertParams, tower: Tower | None = None) -> None:
         super().__init__()
-        dim, heads, n_behaviors = params.dim, params.heads, facts["n_behaviors"] if params.behaviors else 1
-        self.heads, self.by_behavior, self.encoder_rate = heads, params.behaviors, params.encoder_rate
         if tower is None and facts["encoder"]:
             tower = Tower(facts["encoder"], params.layers)
-        self.tower = tower
+        self.tower, self.encoder_rate = tower, params.encoder_rate
         self.register_buffer("vector_IV", torch.zeros(facts["n_items"], facts["width"]))
-        self.spread = nn.Linear(facts["width"], dim)
-        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
-        for same in (self.query, self.key, self.value):  # attention begins as the likeness of texts
-            nn.init.eye_(same.weight)
-            nn.init.zeros_(same.bias)
-        self.behaviors, self.ages = nn.Embedding(n_behaviors, dim + heads), nn.Embedding(N_AGES, dim + heads)
-        self.nothing, self.threshold_H = nn.Parameter(torch.zeros(dim + heads)), nn.Parameter(torch.full((heads,), 2.0))
-        for table in (self.behaviors, self.ages):
-            nn.init.normal_(table.weight, std=STD)
-        self.drop = Dropout(params.dropout)
-        self.answers = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(3 * dim + n_behaviors * (heads + 1), params.width),
-                nn.ReLU(),
-                Dropout(params.dropout),
-                nn.Linear(params.width, 1),
-            )
-            for _ in facts["targets"]
-        )
+        self.spread = nn.Linear(facts["width"], params.dim)
+        self.reader = Reader(params.dim, params.heads, facts["n_behaviors"] if params.behaviors else 1)
+        sizes = 3 * params.dim, self.reader.n_likeness, params.width
+        self.answers = nn.ModuleList(Answer(*sizes, Dropout(params.dropout)) for _ in facts["targets"])
         self.bias_T = nn.Parameter(torch.zeros(len(facts["targets"])))
 
     def begun(self, vector_IV: NDArray, spread: Spread, rate_T: NDArray) -> Self:
@@ -99,39 +81,9 @@ class TextNetwork(Network):
         return self.logits(vector_IV[batch.item_B], vector_IV, batch)
 
     def logits(self, post_BV: Tensor, vector_IV: Tensor, batch: Batch) -> Tensor:
-        """(B, T) of the post's vector, and those that events have."""
-        post_BD = self.spread(post_BV)
-        reader_BD, likeness_BX = self.reader(post_BD, vector_IV, batch)
-        both_BX = torch.cat(
-            [self.drop(torch.cat([post_BD, reader_BD, post_BD * reader_BD], dim=1)), likeness_BX], dim=1
-        )
-        return self.bias_T + torch.cat([answer(both_BX) for answer in self.answers], dim=1)
-
-    def reader(self, post_BD: Tensor, vector_IV: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, D) what the events of the history say, each as much as its text is like the post's; (B, M (H + 1)) how like
-        the events of each behaviour are in the mean, and the log of how many there are."""
+        """(B, T) of the post's vector, and those that the posts of events have."""
         item_N, place_BL = batch.event_BL.unique(return_inverse=True)
-        event_ND = self.spread(vector_IV[item_N])
-        behavior_BL = batch.behavior_BL if self.by_behavior else torch.zeros_like(batch.behavior_BL)
-        told_BLX = self.behaviors(behavior_BL) + self.ages(batch.age_BL)
-        query_BHW = self.query(post_BD).unflatten(1, (self.heads, -1))
-        key_BLHW = F.embedding(place_BL, self.key(event_ND)).unflatten(2, (self.heads, -1))
-        fit_BLH = torch.einsum("bhw,blhw->blh", query_BHW, key_BLHW) / query_BHW.shape[2] ** 0.5
-        fit_BLH = (fit_BLH + told_BLX[..., : self.heads]).masked_fill(~batch.real_BL[:, :, None], -1e9)
-        value_BLD = F.embedding(place_BL, self.value(event_ND)) + told_BLX[..., self.heads :]
-        return self.attended(fit_BLH, value_BLD), self.likeness(fit_BLH, behavior_BL, batch.real_BL)
-
-    def attended(self, fit_BLH: Tensor, value_BLD: Tensor) -> Tensor:
-        """(B, D) the values by softmax of the fits, nothing being one of them."""
-        nothing_B1X = self.nothing.expand(len(fit_BLH), 1, -1)
-        weight_BLH = torch.cat([nothing_B1X[..., : self.heads], fit_BLH], dim=1).softmax(dim=1)
-        values_BLHW = torch.cat([nothing_B1X[..., self.heads :], value_BLD], dim=1).unflatten(2, (self.heads, -1))
-        return torch.einsum("blh,blhw->bhw", weight_BLH, values_BLHW).flatten(1)
-
-    def likeness(self, fit_BLH: Tensor, behavior_BL: Tensor, real_BL: Tensor) -> Tensor:
-        """(B, M (H + 1)) by behaviour the mean of sigmoid(fit - threshold), and log(1 + events)."""
-        is_BLM = F.one_hot(behavior_BL, self.behaviors.num_embeddings).to(fit_BLH.dtype) * real_BL[:, :, None]
-        n_BM = is_BLM.sum(1)
-        like_BMH = torch.einsum("blm,blh->bmh", is_BLM, (fit_BLH - self.threshold_H).sigmoid())
-        like_BMH = like_BMH / n_BM.clamp(min=1)[:, :, None]
-        return torch.cat([like_BMH.flatten(1), n_BM.log1p()], dim=1)
+        post_BD, event_ND = self.spread(post_BV), self.spread(vector_IV[item_N])
+        reader_BD, likeness_BY = self.reader(post_BD, event_ND, place_BL, batch)
+        read_BD = torch.cat([post_BD, reader_BD, post_BD * reader_BD], dim=1)
+        return self.bias_T + torch.cat([answer(read_BD, likeness_BY) for answer in self.answers], dim=1)
