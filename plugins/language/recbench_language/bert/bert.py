@@ -114,6 +114,7 @@ class Bert(TorchRecommender):
             raise RecbenchError(f"model bert needs a board of the task behavior; given {given}")
         self.asked, self.context = asked_in_training("bert", train, board), context
         super().fit(train, context)
+        self.net.settle()
         self.asked = self.context = None
 
     def network(self, train: Dataset) -> TextNetwork:
@@ -121,7 +122,9 @@ class Bert(TorchRecommender):
         from recbench_language.bert.network import TextNetwork
 
         if self.asked is None or self.context is None:
-            return TextNetwork(self.facts, self.params)
+            net = TextNetwork(self.facts, self.params)
+            net.settled = True
+            return net
         assert self.asked.outcomes is not None
         self.facts = {
             "targets": list(self.asked.targets),

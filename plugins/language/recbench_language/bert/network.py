@@ -32,6 +32,7 @@ class TextNetwork(Network):
 
     compiles = ()
     vector_IV: Tensor
+    settled: bool = False  # nothing is learned any more, and `vector_IV` holds what the encoder says
 
     def __init__(self, facts: dict[str, Any], params: BertParams, tower: Tower | None = None) -> None:
         super().__init__()
@@ -62,8 +63,14 @@ class TextNetwork(Network):
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
         """(N, V) the vectors of texts as the encoder now gives them, of all items where none are named."""
         if item_N is None:
-            return self.vector_IV if self.tower is None else self.tower.all()
+            return self.vector_IV if self.tower is None or self.settled else self.tower.all()
         return self.vector_IV[item_N] if self.tower is None else self.tower(item_N)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """From here on the vectors of texts are computed no more."""
+        self.vector_IV.copy_(self.item_vectors())
+        self.settled = True
 
     def loss(self, batch: Batch, params: BertParams, share_I: Tensor | None) -> tuple[Tensor, int]:
         """Binary cross-entropy, the mean of questions and behaviours, and the number of questions."""

@@ -102,7 +102,7 @@ class Tower(nn.Module):
         self.keep()
         vector_IV = self.bert.embeddings.word_embeddings.weight.new_zeros(len(self.length_I), self.width)
         for item_N in self.alike():
-            vector_IV[item_N] = self(item_N)
+            vector_IV[item_N] = self(item_N).float()
         return vector_IV
 
 
@@ -143,7 +143,8 @@ def tower_of(model: LanguageModel, texts: Sequence[str], max_tokens: int, layers
             "name that Hugging Face has or the cache holds"
         ) from error
     longest = min(max_tokens, config.max_position_embeddings)
-    rows = tokens(list(texts), truncation=True, max_length=longest, padding=True, return_tensors="pt")
+    road = {"truncation": True, "max_length": longest, "padding": True, "padding_side": "right"}
+    rows = tokens(list(texts), return_tensors="pt", **road)
     tower = Tower({"config": config.to_diff_dict(), "texts": list(rows["input_ids"].shape)}, layers)
     tower.bert.load_state_dict(bert.state_dict())
     told_I = torch.tensor([bool(text.strip()) for text in texts])
