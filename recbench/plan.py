@@ -193,9 +193,13 @@ class Board:
                 f"given {self.ask}, {len(self.behaviors)} and {self.n_negatives}",
             ),
             (
-                drawn and bool(self.exposures or self.split == "random_pairs"),
-                "negatives are drawn where no exposure is known and a window opens in time: name no exposures and set split "
-                f"global_time; given {', '.join(self.exposures) or 'none'} and {self.split}",
+                drawn and bool(self.exposures),
+                f"negatives are drawn where no exposure is known: name no exposures; given {', '.join(self.exposures)}",
+            ),
+            (
+                drawn and self.split == "random_pairs" and self.repeat != "new",
+                "negatives drawn with split random_pairs need repeat new: a pair held out is in no history, so that a pair "
+                f"of the history would be known to be drawn; given {self.repeat}",
             ),
             (not drawn and self.n_negatives != 0, f"n_negatives={self.n_negatives} needs a rule: negatives uniform"),
         )

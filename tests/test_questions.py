@@ -259,13 +259,33 @@ def test_a_board_that_contradicts_itself_is_refused(changes, why):
 
 
 def test_drawn_pairs_and_windows_of_two_lengths_are_refused_where_they_would_tell_or_mislead():
-    why = "negatives are drawn where no exposure is known and a window opens in time: name no exposures and set split global_time"
-    with pytest.raises(RecbenchError, match=f"{why}; given view and global_time"):
+    why = "negatives are drawn where no exposure is known: name no exposures; given view"
+    with pytest.raises(RecbenchError, match=why):
         replace(DRAWN, exposures=("view",))
-    with pytest.raises(RecbenchError, match=f"{why}; given none and random_pairs"):
-        replace(DRAWN, split="random_pairs")
+    with pytest.raises(RecbenchError, match=r"negatives drawn with split random_pairs need repeat new: .*; given any"):
+        replace(DRAWN, split="random_pairs", repeat="any")
     with pytest.raises(RecbenchError, match=r"test_window_days and valid_window_days must be equal, .*; given 3 and 2"):
         replace(SHOP, valid_window_days=2.0)
+
+
+def test_pairs_drawn_where_pairs_are_held_out_by_lot():
+    """Four for each pair read; none of them in a history, for such a pair would be known to be drawn."""
+    rng = np.random.default_rng(5)
+    log = Interactions.sorted(
+        rng.integers(40, size=600), rng.integers(60, size=600), np.zeros(600, np.int64), n_users=40, n_items=60
+    )
+    data = Dataset(DatasetInfo("read", "toy", "none", "none", "here"), log, np.arange(40), np.arange(60))
+    lot = {"split": "random_pairs", "repeat": "new", "n_negatives": 4, "behaviors": ("interact",), "horizon_days": 0.0}
+    board = replace(DRAWN, **lot)
+    parts = split(data, board)
+    met = set(zip(log.user.tolist(), log.item.tolist(), strict=True))
+    for holdout in (parts.test, parts.valid, training_questions(parts.train, board)):
+        queries, true_Q = holdout.queries, holdout.outcomes[:, 0]
+        assert len(queries) == 5 * true_Q.sum() > 100
+        assert not any(queries.item[q] in queries.items[q] for q in range(len(queries)))
+        assert np.array_equal(holdout.rates == 1, true_Q)
+    asked = zip(parts.test.queries.user.tolist(), parts.test.queries.item.tolist(), strict=True)
+    assert [pair in met for pair in asked] == parts.test.outcomes[:, 0].tolist()
 
 
 def test_training_asks_of_no_item_that_came_after_the_window_opened():

@@ -41,6 +41,10 @@ class Network(nn.Module):
         super().__init__()
         self.register_parameter("item_bias", None)
 
+    def rate(self, name: str) -> float:
+        """The part of the learning rate at which the weight of that name moves."""
+        return 1.0
+
     def loss(self, batch: Any, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
         """The loss of a training batch, and how many targets, or what else, it is the mean over: shares of a batch are
         weighted by that. Here: of the targets of windows, by the rules that `TrainParams` names."""

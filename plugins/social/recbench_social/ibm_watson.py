@@ -9,7 +9,7 @@ import numpy as np
 from recbench.dataset import Dataset, DatasetInfo, DatasetSource, Holds
 from recbench.fetch import SourceFile, Wheel
 from recbench.ingest import log_of
-from recbench.protocols import LIST_METRICS, random_pairs
+from recbench.protocols import LIST_METRICS, behavior, random_pairs
 
 LOG, ARTICLES = "user-item-interactions.csv", "articles_community.csv"
 WHEEL = "recommender-ibmws==0.1.3"
@@ -40,7 +40,19 @@ class IbmWatsonCommunity(DatasetSource):
             wheel=Wheel(WHEEL, f"recommender_ibmws/data/{ARTICLES}"),
         ),
     )
-    boards = (random_pairs("ibm-watson-community", "ibm-watson-community", metrics=(*LIST_METRICS, "recall@20")),)
+    boards = (
+        random_pairs("ibm-watson-community", "ibm-watson-community", metrics=(*LIST_METRICS, "recall@20")),
+        behavior(
+            "ibm-watson-read",
+            "ibm-watson-community",
+            ("interact",),
+            split="random_pairs",
+            negatives="uniform",
+            n_negatives=4,
+            meaning="Does the member read the article, of which title and often body are known? Pairs held out by lot, each "
+            "beside four drawn that were never read; there is no order, so histories are sets.",
+        ),
+    )
 
     def load(self) -> Dataset:
         """Read the readings and the articles; ids are written 1430.0, rows without a reader are dropped and counted."""
