@@ -172,7 +172,11 @@ def _verify(path: Path, file: SourceFile, data: str) -> None:
             f"{file.named(data)}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
         ) from error
     if found != file.sha256:
-        other = f"give a folder as {file.owner.partition('=')[0]}=FOLDER" if file.owner else f"read your own version with data=file data.path={path}"
+        other = (
+            f"give a folder as {file.owner.partition('=')[0]}=FOLDER"
+            if file.owner
+            else f"read your own version with data=file data.path={path}"
+        )
         raise RecbenchError(
             f"{file.named(data)}: {path.name} is not the file that was published (SHA-256 {found[:12]}..., expected "
             f"{file.sha256[:12]}...); restore it, or {other}"

@@ -120,7 +120,9 @@ class Board:
         self._check_behavior()
         for name in ("test_questions", "valid_questions"):
             if getattr(self, name) < 0:
-                raise RecbenchError(f"board {self.name}: {name} must be at least 0, which is all; given {getattr(self, name)}")
+                raise RecbenchError(
+                    f"board {self.name}: {name} must be at least 0, which is all; given {getattr(self, name)}"
+                )
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
         if self.ordered and (self.target != "next_k" or self.next_k < 2 or self.split == "random_pairs"):

@@ -48,7 +48,7 @@ class LanguageModel:
 
 HASHED_WORDS = LanguageModel("hashed-words", "words", 64, 0, "MIT", "any that parts words by spaces", "recbench 1", 0)
 TINY_RANDOM = LanguageModel(
-    "tiny-random", "causal", 32, 30_240, "MIT", "bytes, learned from none", "recbench 1", 0
+    "tiny-random", "causal", 32, 28_992, "MIT", "bytes, learned from none", "recbench 1", 0
 )  # what a causal model is worth that knows nothing, and a stand-in where no weights are at hand
 KNOWN = {
     model.name: model

@@ -6,6 +6,7 @@ own words. Letters: N shots, P prompts of a batch, T tokens, W words of the voca
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,9 @@ class Answering(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the adapters."""
-        return torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], lr=self.learning_rate, weight_decay=0)
+        return torch.optim.AdamW(
+            [p for p in self.parameters() if p.requires_grad], lr=self.learning_rate, weight_decay=0
+        )
 
 
 @dataclass
@@ -100,8 +103,7 @@ def tuned(reader: Reader, ids: Sequence[Sequence[int]], true_N: NDArray, how: Ho
     """
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(how.seed)
-        adapters = LoraConfig(r=how.rank, lora_alpha=2 * how.rank, target_modules=TARGETS, task_type="CAUSAL_LM")
-        module = Answering(get_peft_model(reader.model, adapters), how.learning_rate)
+        module = Answering(adapted(reader.model, how.rank), how.learning_rate)
         module.train()
         n = len(ids) if how.fixed else len(ids) - len(ids) // HELD_OUT
         answer_N = np.where(true_N, *reader.answers)
@@ -124,9 +126,17 @@ def batch_of(shots: Sequence[tuple[Sequence[int], int]]) -> tuple[Tensor, ...]:
     return *padded([ids for ids, _ in shots]), torch.tensor([answer for _, answer in shots])
 
 
+def adapted(model: Any, rank: int) -> Any:
+    """The model with adapters that change nothing yet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names of yesterday
+        return get_peft_model(
+            model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
+        )
+
+
 def put_back(reader: Reader, weights: dict[str, Tensor], rank: int) -> None:
     """Put adapters that were saved into the reader's model."""
-    adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
-    model: Any = get_peft_model(reader.model, adapters)
+    model = adapted(reader.model, rank)
     model.load_state_dict(weights, strict=False)
     reader.model = model.merge_and_unload().eval()

@@ -54,7 +54,9 @@ class PromptRankerParams(Params):
     learning_rate: float = param(1e-3, "Step of Adam.", low=1e-6, high=0.1, log=True, tune=True, task="behavior")
     batch_size: int = param(8, "Shots of a step.", low=1, high=256, task="behavior")
     epochs: int = param(10, "Most passes over the shots.", low=1, high=100, task="behavior")
-    patience: int = param(2, "Passes without a better log loss of the held-out shots that end it.", low=1, task="behavior")
+    patience: int = param(
+        2, "Passes without a better log loss of the held-out shots that end it.", low=1, task="behavior"
+    )
     model: str = param(
         "popular",
         "Whose best items are ordered on boards of the task ranking: a model, as ease or ease@l2:500, or run:KEY.",
@@ -68,14 +70,14 @@ class PromptRankerParams(Params):
 
 
 class PromptRanker(Recommender):
-    """Asks a causal language model in words whether the user will like the item: Yes against No as the next token.
+    """A causal language model asked in words whether the user will like the item (TALLRec, arXiv 2305.00447).
 
-    The log-odds of the two less those of the same prompt without content (contextual calibration, arXiv 2102.09690) are
-    added to those of the training part's share of yes. With `shots`, adapters are first tuned to so many of the training
-    part's own questions, as many with yes as with no (TALLRec, arXiv 2305.00447); the last quarter of the shots decides
-    when that ends, because a validation holdout of thousands of prompts would take longer to read than all else. On boards of
-    the task ranking the best `candidates` of another model are ordered, behind them stand its others: the catalogue is never
-    read.
+    The answer is " Yes" against " No" as the next token: their log-odds, less those of the same prompt without content
+    (contextual calibration, arXiv 2102.09690), are added to the log-odds of the training part's share of yes. With `shots`,
+    adapters are first tuned to so many of the training part's own questions, as many with yes as with no; the last quarter
+    of the shots decides when that ends, because reading a validation holdout after every epoch would take longer than all
+    else. On boards of the task ranking the best `candidates` of another model are ordered and its others stand behind them:
+    the catalogue is never read.
     """
 
     Params = PromptRankerParams
@@ -184,7 +186,10 @@ class PromptRanker(Recommender):
         reader = self.reader()
         odds = reader.log_odds(prompts) - reader.log_odds([self.writer.content_free(target)])
         self.n_asked += n_asked
-        speed = {"tokens": reader.tokens, "tokens_per_cpu_second": round(reader.tokens / max(reader.cpu_seconds, 1e-9), 1)}
+        speed = {
+            "tokens": reader.tokens,
+            "tokens_per_cpu_second": round(reader.tokens / max(reader.cpu_seconds, 1e-9), 1),
+        }
         cost = {"cpu_seconds_per_1000_users": round(1000 * reader.cpu_seconds / max(self.n_asked, 1), 1)}
         self.notes = self.told | speed | cost
         return odds
