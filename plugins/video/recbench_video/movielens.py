@@ -100,6 +100,19 @@ class MovieLens100k(DatasetSource):
             valid_window_days=28,
             meaning="Will the user like the film that it rates now: four stars or five?",
         ),
+        behavior(
+            "video-like-small",
+            "ml-100k",
+            ("like",),
+            ask="each_event",
+            exposures=BEHAVIORS,
+            test_window_days=28,
+            valid_window_days=28,
+            test_questions=1000,
+            valid_questions=300,
+            meaning="Will the user like the film that it rates now? A thousand questions of video-like, for models that take "
+            "long to answer, as prompted language models do.",
+        ),
     )
 
     def load(self) -> Dataset:
