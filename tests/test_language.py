@@ -99,7 +99,7 @@ def test_every_known_model_tells_its_terms() -> None:
     [
         ("minilmm", False, "encoder=minilmm is no language model; did you mean 'minilm'? Give one of minilm, "),
         ("smollm2-135m", False, "encoder=smollm2-135m gives a text no vector; use one of minilm, "),
-        ("minilm", True, "encoder=minilm goes on with no text; use one of smollm2-135m"),
+        ("minilm", True, "encoder=minilm goes on with no text; use one of tiny-random, smollm2-135m"),
         ("./nowhere", False, "encoder=./nowhere is no language model."),
     ],
 )
