@@ -13,7 +13,8 @@ from recbench.errors import RecbenchError, nearest
 from recbench.params import plain
 
 if TYPE_CHECKING:
-    from recbench.dataset import Dataset
+    from recbench.contradictions import wrong_draws, wrong_questions
+from recbench.dataset import Dataset
     from recbench.model import Recommender, Traits
 
 CHOICES = {
@@ -148,74 +149,9 @@ class Board:
                     f"given task {self.task}"
                 )
             return
-        for is_wrong, why in (*self._wrong_questions(), *self._wrong_draws()):
+        for is_wrong, why in (*wrong_questions(self), *wrong_draws(self)):
             if is_wrong:
                 raise RecbenchError(f"board {self.name}: task behavior: {why}")
-
-    def _wrong_questions(self) -> tuple[tuple[bool, str], ...]:
-        """Whether something is wrong with what is asked and when, and what."""
-        splits = {
-            "each_event": ("global_time", "random_users", "given"),
-            "window_start": ("global_time", "random_pairs"),
-        }
-        windows = (self.test_window_days, self.valid_window_days)
-        return (
-            (not self.behaviors, "behaviors must name what is asked about"),
-            (
-                len(set(self.behaviors)) < len(self.behaviors),
-                f"behaviors must name each behaviour once; given {', '.join(self.behaviors)}",
-            ),
-            (
-                len(self.behaviors) == 1 and set(self.exposures) == set(self.behaviors),
-                f"exposures and behaviors must differ: whether there is a {', '.join(self.behaviors)} where there is one "
-                "needs no answer",
-            ),
-            (self.target != "all_in_window", f"target must be all_in_window; given {self.target}"),
-            (self.split not in splits.get(self.ask, ()), self._allowed_splits(splits)),
-            (self.horizon_days < 0, f"horizon_days must be at least 0; given {self.horizon_days:g}"),
-            (
-                bool(self.horizon_days) and self.ask != "each_event",
-                f"horizon_days is for ask each_event, a window answers whole; given {self.horizon_days:g}",
-            ),
-            (
-                self.ask == "window_start" and self.split == "global_time" and windows[0] != windows[1],
-                "test_window_days and valid_window_days must be equal, or validation answers another question; "
-                f"given {windows[0]:g} and {windows[1]:g}",
-            ),
-            (
-                self.split == "given" and self.horizon_days > 0,
-                f"horizon_days must be 0 with split given, whose parts end anywhere; given {self.horizon_days:g}",
-            ),
-        )
-
-    def _wrong_draws(self) -> tuple[tuple[bool, str], ...]:
-        """Whether something is wrong with where the questions without the behaviour come from, and what."""
-        drawn = self.negatives != "none"
-        return (
-            (
-                not self.exposures and not drawn,
-                "name the exposures at which a question is put, or a rule for negatives where the data have none",
-            ),
-            (
-                drawn and (self.ask != "window_start" or len(self.behaviors) != 1 or self.n_negatives < 1),
-                "negatives are drawn for ask window_start, one behaviour and n_negatives of at least 1; "
-                f"given {self.ask}, {len(self.behaviors)} and {self.n_negatives}",
-            ),
-            (
-                drawn and bool(self.exposures),
-                f"negatives are drawn where no exposure is known: name no exposures; given {', '.join(self.exposures)}",
-            ),
-            (
-                drawn and self.split == "random_pairs" and self.repeat != "new",
-                "negatives drawn with split random_pairs need repeat new: a pair held out is in no history, so that a pair "
-                f"of the history would be known to be drawn; given {self.repeat}",
-            ),
-            (not drawn and self.n_negatives != 0, f"n_negatives={self.n_negatives} needs a rule: negatives uniform"),
-        )
-
-    def _allowed_splits(self, splits: dict[str, tuple[str, ...]]) -> str:
-        allowed = "; ".join(f"{ask} with {', '.join(names)}" for ask, names in splits.items())
-        return f"allowed are {allowed}; given {self.ask} with {self.split}"
 
     @property
     def protocol_hash(self) -> str:
