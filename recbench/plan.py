@@ -9,12 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from recbench import registry
+from recbench.contradictions import wrong_draws, wrong_questions
 from recbench.errors import RecbenchError, nearest
 from recbench.params import plain
 
 if TYPE_CHECKING:
-    from recbench.contradictions import wrong_draws, wrong_questions
-from recbench.dataset import Dataset
+    from recbench.dataset import Dataset
     from recbench.model import Recommender, Traits
 
 CHOICES = {
