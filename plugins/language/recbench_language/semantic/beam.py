@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 class Written(NamedTuple):
     """`items_QB`: the most probable items, best first, and `total_QB` their log-probabilities, -inf where there are no
-    more. `digits_QBS`: the ids as they were written. `states_QD`: of the encoder. `first_QM`: log p of the first digits that there are."""
+    more. `digits_QBS`: the ids as they were written. `states_QD`: of the encoder. `first_QM`: log p of the first digits that
+    there are."""
 
     items_QB: Tensor
     total_QB: Tensor

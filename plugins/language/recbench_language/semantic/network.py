@@ -82,6 +82,7 @@ class CodeTransformer(Network):
         super().__init__()
         dim, shape = params.dim, (params.dim, params.heads, params.dropout)
         self.sizes, self.known_trie = sizes, None
+        self.scale = dim**0.5  # of what is read: small at first, it would drown in what blocks add
         self.register_buffer("codes_IS", codes_IS)
         self.register_buffer("text_IV", text_IV)
         self.register_buffer("met_I", met_I)
@@ -127,7 +128,7 @@ class CodeTransformer(Network):
 
     def encode(self, batch: Batch) -> Tensor:
         """(B, T, D) a token for each event, or for each of its digits: each knows those before it."""
-        x_BLSD = self.table(self.rows_of(batch.items_BL))
+        x_BLSD = self.table(self.rows_of(batch.items_BL)) * self.scale
         x_BTD = x_BLSD.sum(2) if self.per_event == 1 else x_BLSD.flatten(1, 2)
         x_BTD = self.drop(x_BTD + self.position.weight[: x_BTD.shape[1]])
         for block in self.encoder:
@@ -153,7 +154,7 @@ class CodeTransformer(Network):
 
     def told(self, s: int, states: Tensor, codes: Tensor | None = None) -> Tensor:
         """(..., D) what the decoder reads before it writes digit s: the state of its moment, then the code before."""
-        known = states + self.begin if codes is None else self.table(codes + self.starts[s - 1])
+        known = states + self.begin if codes is None else self.table(codes + self.starts[s - 1]) * self.scale
         return known + self.digit.weight[s]
 
     def logits(self, states_PD: Tensor, s: int, node_P: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class SemanticId(TorchRecommender):
 
     TIGER (arXiv 2305.05065): residual codes, a last digit for items whose codes are equal, Transformers that read and
     write them, and a beam, here on a trie of the items that may be recommended, so that no id is invalid. Items that
-    nobody met are never written; as in LIGER (arXiv 2411.18814), they and the written ones are then ranked by their text.
+    nobody met are hardly ever written; after LIGER (arXiv 2411.18814) they are ranked by their text, among the written ones.
     """
 
     Params = SemanticIdParams
