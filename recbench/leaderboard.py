@@ -21,8 +21,8 @@ NOTED = {  # columns of what models tell beside scores, where a row of the board
     "language model": ("language", "model"),
     "met the data": ("language", "contamination"),
     "tokens": ("language", "tokens"),
-    "tokens/s": ("tokens_per_second",),
-    "s per 1,000 users": ("seconds_per_1000_users",),
+    "tokens/CPU s": ("tokens_per_cpu_second",),
+    "CPU s per 1,000 users": ("cpu_seconds_per_1000_users",),
     "invalid": ("invalid",),
     "duplicates": ("duplicates",),
 }

@@ -128,9 +128,9 @@ def test_table_marks_this_run_and_keeps_the_order_of_the_metrics():
 
 def test_what_models_tell_beside_scores_has_columns_where_any_tells_it():
     told = {"language": {"model": "minilm", "contamination": "possible", "tokens": 38371}, "invalid": 0.0}
-    reads = [entry("reads", 0.2, seed=seed, notes=told | {"tokens_per_second": 10.0 * seed}) for seed in (1, 2)]
+    reads = [entry("reads", 0.2, seed=seed, notes=told | {"tokens_per_cpu_second": 10.0 * seed}) for seed in (1, 2)]
     first, second = leaderboard.table([*reads, entry("ease", 0.1)])
-    assert list(first)[8:] == ["language model", "met the data", "tokens", "tokens/s", "invalid"]
+    assert list(first)[8:] == ["language model", "met the data", "tokens", "tokens/CPU s", "invalid"]
     assert list(first.values())[8:] == ["minilm", "possible", "38,371", "15", "0"]
     assert list(second.values())[8:] == [""] * 5
     assert "Met the data: whether the language model" in leaderboard.page(BOARD, reads)

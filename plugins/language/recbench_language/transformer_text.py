@@ -44,7 +44,7 @@ class TransformerTextParams(TextParams, CausalParams):
         0, "Width of a hidden layer with GELU between text and item vector; 0: one linear layer.", low=0, high=4096
     )
     id_dropout: float = param(
-        0.0,
+        0.1,
         "Share of the items whose own vectors are hidden at a step, so that their text has to do: for items nobody has met.",
         low=0.0,
         high=0.9,
