@@ -39,7 +39,7 @@ class BertParams(TextParams, FitParams):
 
     epochs: int = param(6, "Most passes over the questions.", low=1, high=1000)
     batch_size: int = param(
-        512, "Questions in a batch; about one post in sixteen batches is encoded in each.", low=1, high=65_536
+        512, "Questions in a batch; of sixteen batches, those about one post come together.", low=1, high=65_536
     )
     learning_rate: float = param(
         3e-3, "Step size of what stands above the encoder.", low=1e-5, high=1e-1, log=True, tune=True
@@ -83,10 +83,12 @@ class Bert(TorchRecommender):
     and whatever else the board asks, trained together.
 
     BERT (arXiv 1810.04805), by default MiniLM (arXiv 2002.10957) as trained for sentences (arXiv 1908.10084), encodes each
-    post once, not each pair of reader and post: a reader is attention of the post over the posts of the history, with
-    their behaviours and ages (as arXiv 1706.06978, with softmax), and a head reads [post, reader, post * reader] (as arXiv
-    1908.10084 does). What the frozen layers say of a text is computed once. Vectors are whitened before (arXiv
-    2104.01767), by a layer that goes on learning. Vectors of words, and encoders that are no BERT, serve with layers=0.
+    post once, not each pair of reader and post. A reader is attention of the post over the posts of the history, with
+    their behaviours and ages (after arXiv 1706.06978, with softmax), and the part of each behaviour's events that is like
+    the post at all, newer ones counting more; a head reads [post, reader, post * reader] and that part. What the frozen
+    layers say of a text is computed once. Vectors are whitened (arXiv 2104.01767) by a layer that goes on learning.
+    Vectors of words, and encoders that are no BERT, serve with layers=0. Costs of training go with the posts asked about
+    in a batch, times `max_tokens`: where most questions are about few posts, a larger batch is cheaper.
     """
 
     Params = BertParams
@@ -94,8 +96,8 @@ class Bert(TorchRecommender):
     small = {
         "encoder": "hashed-words",
         "layers": 0,
-        "epochs": 6,
-        "batch_size": 64,
+        "epochs": 4,
+        "batch_size": 128,
         "learning_rate": 1e-2,
         "dim": 8,
         "heads": 2,
