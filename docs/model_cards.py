@@ -16,12 +16,19 @@ from recbench import params, registry
 from recbench.entry import write_atomically
 
 DOCS = Path(__file__).parent
-OURS = ("recbench-behavior", "recbench-classic", "recbench-collaborative", "recbench-sequential")
+OURS = (
+    "recbench-behavior",
+    "recbench-classic",
+    "recbench-collaborative",
+    "recbench-language",
+    "recbench-sequential",
+)
 ASKED = {
     "ranking": "data=ecommerce",
     "rating": "board=video-rating",
     "behavior": "board=ecommerce-sim-purchase",
 }  # where a model's first task is asked
+NEEDED = {"needs_knowledge": "data=video", "needs_social": "data=lastfm-2k"}  # data that have it
 
 
 def cards() -> dict[str, str]:
@@ -36,11 +43,8 @@ def cards() -> dict[str, str]:
 def card(plugin: registry.Plugin) -> str:
     """What it is, how to run it, what it needs, the bars it is held to, and its parameters."""
     cls = plugin.load()
-    parts = [
-        f"# {plugin.name}",
-        inspect.getdoc(cls) or "",
-        f"    python -m recbench model={plugin.name} {ASKED[cls.traits.tasks[0]]}",
-    ]
+    asked = next((data for need, data in NEEDED.items() if getattr(cls.traits, need)), ASKED[cls.traits.tasks[0]])
+    parts = [f"# {plugin.name}", inspect.getdoc(cls) or "", f"    python -m recbench model={plugin.name} {asked}"]
     known = [f.name for f in dataclasses.fields(cls.traits) if getattr(cls.traits, f.name) is True]
     parts += [
         f"From `{plugin.distribution}`. Answers: {', '.join(cls.traits.tasks)}. Traits: {', '.join(known) or 'none'}."
