@@ -43,6 +43,7 @@ HERE = Path(__file__).resolve().parent
 RECORD, PAGE, RUNS = HERE / "prompts.json", HERE.parent / "docs" / "prompts.md", Path("runs") / "prompts"
 BOARD = board("video-like-small")
 PROMPT: dict[str, Any] = {"noun": "movie"}
+LISTS = PROMPT | {"form": "lists"}
 IDS = {"statistics": False, "categories": "", "next_item_weight": 0.3}
 FEW_IDS = IDS | {"max_length": 10}  # reads as many items as a prompt tells
 SASREC = "causal Transformer of item ids alone (SASRec)"
@@ -66,6 +67,8 @@ class Row:
 
 ROWS = {
     "prompt": Row("prompt-ranker", "SmolLM2-135M as it is", PROMPT, 0),
+    "prompt-lists": Row("prompt-ranker", "SmolLM2-135M as it is, form=lists", LISTS, 0),
+    "lora-64-lists": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA, form=lists", LISTS | {"shots": 64}, 64),
     "lora-16": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 16}, 16),
     "lora-64": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 64}, 64),
     "lora-256": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 256}, 256),

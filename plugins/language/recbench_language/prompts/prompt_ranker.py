@@ -19,7 +19,7 @@ from recbench.entry import write_atomically
 from recbench.model import Context, Recommendations, Recommender, Traits, load_saved
 from recbench.params import Params, param
 from recbench_language.prompts.base import Base, base_of
-from recbench_language.prompts.prompt import ANY, Prompt, Writer
+from recbench_language.prompts.prompt import ANY, FORMS, Prompt, Writer
 from recbench_language.registry import contamination, language_model
 from recbench_language.vectors import TextParams, item_texts
 
@@ -42,6 +42,13 @@ class PromptRankerParams(Params):
     text: str = param("title", "Columns of the item table that name an item in a prompt, joined by +.")
     words: int = param(12, "First words of an item's text that are read.", low=1, high=200)
     noun: str = param("item", "What a prompt calls an item, as movie or product.")
+    form: str = param(
+        "answers",
+        "answers: each item of the history with its answer, as the one asked about; lists: those with yes, and those with no.",
+        choices=FORMS,
+        tune=True,
+        task="behavior",
+    )
     history: int = param(10, "Newest items of a history that a prompt tells.", low=1, high=100, tune=True)
     shots: int = param(
         0,
@@ -86,7 +93,8 @@ class PromptRanker(Recommender):
         "language_model": "tiny-random",
         "text": "text",
         "history": 4,
-        "shots": 96,
+        "shots": 48,
+        "epochs": 6,
         "learning_rate": 0.02,
         "model": "text-embedding@encoder:hashed-words",
         "candidates": 3,
@@ -106,7 +114,7 @@ class PromptRanker(Recommender):
         self.told = self._language(train)
         texts = item_texts(train, TextParams(text=p.text))
         names = train.interactions.behaviors
-        self.writer = Writer(tuple(texts), names, p.noun, p.history, p.words)
+        self.writer = Writer(tuple(texts), names, p.noun, p.history, p.words, p.form)
         self.adapters, self.read, self.n_asked = {}, None, 0
         self.reader(context.threads)
         if board is not None and board.task == "behavior":
@@ -241,7 +249,7 @@ class PromptRanker(Recommender):
         model = super().load(folder)
         assert isinstance(model, cls)
         words, p = json.loads((folder / "words.json").read_text()), model.params
-        model.writer = Writer(tuple(words["texts"]), tuple(words["behaviors"]), p.noun, p.history, p.words)
+        model.writer = Writer(tuple(words["texts"]), tuple(words["behaviors"]), p.noun, p.history, p.words, p.form)
         model.targets, model.rate_B = tuple(words["targets"]), tuple(words["rates"])
         if (folder / "adapters.safetensors").is_file():
             from safetensors.torch import load_file
