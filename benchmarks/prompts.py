@@ -1,7 +1,7 @@
 """A prompted language model against classical models that learn from as many questions, and from all of them.
 
     python benchmarks/prompts.py                     every row that is not yet recorded, then the page
-    python benchmarks/prompts.py --only lora --again the rows whose name begins so, anew
+    python benchmarks/prompts.py --only 'lora*' --again the rows so named, anew
     python benchmarks/prompts.py --report            the page alone
 
 Run it from the repository root. All rows learn from the training part of the board video-like-small and answer the same
@@ -16,6 +16,7 @@ Letters: Q questions, N shots, E events, L items of a history.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,7 @@ from recbench.stats import resampled_interval
 HERE = Path(__file__).resolve().parent
 RECORD, PAGE, RUNS = HERE / "prompts.json", HERE.parent / "docs" / "prompts.md", Path("runs") / "prompts"
 BOARD = board("video-like-small")
-PROMPT: dict[str, Any] = {"noun": "movie"}
+PROMPT: dict[str, Any] = {"noun": "movie", "text": "title"}
 LISTS = PROMPT | {"form": "lists"}
 IDS = {"statistics": False, "categories": "", "next_item_weight": 0.3}
 FEW_IDS = IDS | {"max_length": 10}  # reads as many items as a prompt tells
@@ -91,9 +92,9 @@ Written by `benchmarks/prompts.py`, which says how to run it again. Board `video
 a thousand questions of MovieLens 100K. A causal language model is asked in words and answers Yes or No; beside it stand
 models that learn from the very same questions, and from all of the training part.
 
-    python -m recbench model=prompt-ranker board=video-like-small model.noun=movie model.shots=64
-    python -m recbench model=prompt-ranker board=video model.noun=movie model.model=run:KEY model.candidates=20
-    python -m recbench explain run=KEY user=ID noun=movie
+    python -m recbench model=prompt-ranker board=video-like-small model.noun=movie model.text=title model.shots=64
+    python -m recbench model=prompt-ranker board=video model.text=title model.model=run:KEY model.candidates=20
+    python -m recbench explain run=KEY user=ID noun=movie text=title
 
 The second orders the best items of another run; the third lets the language model say why an item may suit a user, which is
 made up and no metric. Rows of 16, 64 or 256 shots know what the prompts of the shots tell, and no more; what a language model knows it has from its own training, and MovieLens was very
@@ -210,13 +211,13 @@ def recorded() -> dict[str, Any]:
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--only", default="")
+    options.add_argument("--only", default="*")
     options.add_argument("--again", action="store_true")
     options.add_argument("--report", action="store_true")
     given = options.parse_args()
     if not given.report:
         parts = split(load(find("data", BOARD.data).load()()), BOARD)
-        for name in [name for name in ROWS if name.startswith(given.only)]:
+        for name in fnmatch.filter(ROWS, given.only):
             if name in recorded()["rows"] and not given.again:
                 continue
             found, predicted_Q = measured(ROWS[name], parts, SEED)

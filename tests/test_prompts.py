@@ -413,9 +413,9 @@ def test_a_file_that_is_not_fetched_is_named_after_the_model(monkeypatch, tmp_pa
 def test_an_explanation_is_made_of_the_texts_alone():
     queries = PARTS.test.queries.take(np.arange(1))
     given = {"language_model": "tiny-random", "text": "text", "noun": "film"}
-    first, again = (explained(DATA, queries, 3, given) for _ in range(2))
+    first, again = (explained(DATA, queries, 3, "like", given) for _ in range(2))
     assert first == again and first.title == "red film"
-    assert first.prompt.startswith("A user chose these films: ")
+    assert first.prompt.startswith("A user liked these films: ")
     assert first.prompt.endswith(" The film red film was recommended to this user, because")
 
 
