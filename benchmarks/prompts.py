@@ -83,8 +83,17 @@ ROWS = {
     "logistic-all": Row("logistic-regression", "logistic regression on statistics"),
     "transformer-all": Row("transformer", "Transformer with statistics and genres"),
 }
-PAIRS = tuple(
-    ("lora-64", b) for b in ("prompt", "sasrec-64", "liked-64", "transformer-64", "logistic-64", "logistic-all")
+PAIRS = (
+    ("lora-64-lists", "prompt-lists"),
+    ("lora-64-lists", "sasrec-64"),
+    ("lora-64-lists", "liked-64"),
+    ("prompt", "prompt-lists"),
+    ("prompt", "sasrec-64"),
+    ("prompt", "liked-64"),
+    ("lora-64", "prompt"),
+    ("lora-64", "sasrec-64"),
+    ("lora-64", "liked-64"),
+    ("logistic-all", "lora-64"),
 )
 INTRO = """# Prompts
 
@@ -93,13 +102,14 @@ a thousand questions of MovieLens 100K. A causal language model is asked in word
 models that learn from the very same questions, and from all of the training part.
 
     python -m recbench model=prompt-ranker board=video-like-small model.noun=movie model.text=title model.shots=64
-    python -m recbench model=prompt-ranker board=video model.text=title model.model=run:KEY model.candidates=20
+    python -m recbench model=prompt-ranker board=video model.text=title model.model=ease model.candidates=20
     python -m recbench explain run=KEY user=ID noun=movie text=title
 
-The second orders the best items of another run; the third lets the language model say why an item may suit a user, which is
-made up and no metric. Rows of 16, 64 or 256 shots know what the prompts of the shots tell, and no more; what a language model knows it has from its own training, and MovieLens was very
-likely in it (arXiv 2505.10212). Networks choose their epochs on the board's validation, the language model on a quarter of its own
-shots. One seed draws the shots; intervals are bootstraps over users.
+The second orders the best items of another model; the third lets the language model say why an item may suit a user, which
+is made up and no metric. Rows of 16, 64 or 256 shots know what the prompts of the shots tell, and no more; what a language
+model knows it has from its own training, and MovieLens was very likely in it (arXiv 2505.10212). Networks choose their
+epochs on the board's validation, the language model on a quarter of its own shots. One seed draws the shots; intervals are
+bootstraps over users.
 """
 
 
@@ -194,11 +204,13 @@ def page(record: dict[str, Any]) -> str:
         a, b = pair.split(" ")
         verdict = "not told apart" if low <= 0 <= high else "better" if low > 0 else "worse"
         lines += [f"| `{a}` | `{b}` | {gap:+.3f} | {low:+.3f} to {high:+.3f} | {verdict} |"]
-    told = next(found["notes"] for found in record["rows"].values() if "prompt" in found["notes"])
-    language = told["language"]
-    lines += ["", f"The prompt: `{told['prompt'][0]}` The answer is compared as one token, Yes against No."]
+    prompts = {found["notes"]["prompt"][0] for found in record["rows"].values() if "prompt" in found["notes"]}
+    language = next(found["notes"]["language"] for found in record["rows"].values() if "prompt" in found["notes"])
+    lines += ["", "The prompts, behind which Yes is compared with No as the next token:", ""]
+    lines += [f"- `{json.dumps(prompt)[1:-1]}`" for prompt in sorted(prompts)]
     lines += [
-        f"{language['model']}: {language['revision']}, {language['licence']}; contamination: {language['contamination']}."
+        "",
+        f"{language['model']}: {language['revision']}, {language['licence']}; contamination: {language['contamination']}.",
     ]
     where = f"{record['machine']}; Python {record['python']}; {record['date']}"
     return "\n".join([*lines, "", f"CPU seconds of one thread; other work may share the machine. {where}.", ""])
