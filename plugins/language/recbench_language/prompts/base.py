@@ -6,15 +6,20 @@ Letters: Q queries, N items of a list.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recbench.data import Queries
+from recbench.entry import Entry
 from recbench.errors import RecbenchError
 from recbench.model import Context, Recommender
+from recbench.plan import lacking
 from recbench.topk import mask, top_k
+
+if TYPE_CHECKING:
+    from recbench.dataset import Dataset
 
 FORM = "write a model as ease or ease@l2:500, or a finished run as run:KEY"
 
@@ -28,11 +33,19 @@ class Base:
     name: str
     params: dict[str, Any]
 
-    def made(self, context: Context) -> Recommender:
-        """The model, not yet fitted, or as its run left it; RecbenchError where it ranks no items."""
+    def made(self, train: Dataset, context: Context) -> Recommender:
+        """The model, not yet fitted, or as its run left it; RecbenchError where it ranks no items of these data."""
+        if self.run:
+            told = Entry.read(context.past_run(self.run) / "entry.json")
+            if (told.data, told.data_checksum) != (train.info.name, train.checksum):
+                raise RecbenchError(
+                    f"model={self.words} is a run on other data, {told.data}; name a run on {train.info.name}"
+                )
         made = context.model(run=self.run) if self.run else context.model(self.name, **self.params)
         if "ranking" not in made.traits.tasks:
             raise RecbenchError(f"model={self.words} answers {', '.join(made.traits.tasks)} and ranks no items; {FORM}")
+        if lacks := lacking(made.traits, train):
+            raise RecbenchError(f"model={self.words} needs {' and '.join(lacks)}; data={train.info.name} has none")
         return made
 
 

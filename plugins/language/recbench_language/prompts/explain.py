@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from recbench.data import Queries
     from recbench.dataset import Dataset
 
-USAGE = "explain run=KEY user=ID [item=ID] [language_model=smollm2-135m] [text=title] [noun=movie] [out=runs]"
-DEFAULTS = {"item": "", "language_model": "smollm2-135m", "text": "title", "noun": "item", "out": "runs"}
+USAGE = "explain run=KEY user=ID [item=ID] [language_model=smollm2-135m] [text=text] [noun=movie] [out=runs]"
+DEFAULTS = {"item": "", "language_model": "smollm2-135m", "text": "text", "noun": "item", "out": "runs"}
 NEW_TOKENS = 40
 HISTORY, WORDS = 10, 12  # items of a history, and words of each, that are read
 BECAUSE = " The {noun} {item} was recommended to this user, because"
@@ -44,7 +44,8 @@ def explain(words: list[str]) -> int:
     run, dataset = _run(given["run"], Path(given["out"]))
     queries = _question(run, dataset, given["user"])
     item = _item(run, dataset, queries, given["item"])
-    found = explained(dataset, queries, item, given)
+    target = run["board"]["behaviors"][0] if run["board"]["behaviors"] else ANY
+    found = explained(dataset, queries, item, target, given)
     print(f"item {dataset.item_ids[item]}: {found.title}")
     print(f"user {given['user']}: {found.prompt}")
     print(f"why: {found.words or '(the model wrote nothing)'}")
@@ -52,18 +53,19 @@ def explain(words: list[str]) -> int:
     return 0
 
 
-def explained(dataset: Dataset, queries: Queries, item: int, given: dict[str, str]) -> Explanation:
+def explained(dataset: Dataset, queries: Queries, item: int, target: str, given: dict[str, str]) -> Explanation:
     """Why `item` may suit the first question's user, by greedy decoding of at most `NEW_TOKENS` tokens.
 
-    `given`: `language_model`, `text` and `noun` as the command takes them.
+    `target`: the behaviour that parts the history, or `ANY`. `given`: `language_model`, `text` and `noun` as the command
+    takes them.
     """
     from recbench_language.prompts.causal import loaded
     from recbench_language.registry import language_model
     from recbench_language.vectors import TextParams, item_texts
 
     texts = tuple(item_texts(dataset, TextParams(text=given["text"])))
-    writer = Writer(texts, dataset.interactions.behaviors, given["noun"], HISTORY, WORDS)
-    past = writer.past(queries.items[0], queries.behaviors[0], ANY)
+    writer = Writer(texts, dataset.interactions.behaviors, given["noun"], HISTORY, WORDS, "lists")
+    past = writer.past(queries.items[0], queries.behaviors[0], target)
     prompt = past + BECAUSE.format(noun=given["noun"], item=writer.name(item))
     name = given["language_model"]
     model, tokenizer = loaded(language_model(name, f"language_model={name}", causal=True))

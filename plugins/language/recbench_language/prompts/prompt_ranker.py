@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from recbench.data import Queries
 from recbench.entry import write_atomically
+from recbench.errors import RecbenchError, one_line
 from recbench.model import Context, Recommendations, Recommender, Traits, load_saved
 from recbench.params import Params, param
-from recbench_language.prompts.base import Base, base_of
-from recbench_language.prompts.prompt import ANY, Prompt, Writer
+from recbench_language.prompts.base import base_of, listed
+from recbench_language.prompts.prompt import ANY, FORMS, Prompt, Writer
 from recbench_language.registry import contamination, language_model
 from recbench_language.vectors import TextParams, item_texts
 
@@ -39,9 +40,18 @@ class PromptRankerParams(Params):
         "Causal language model: smollm2-135m, tiny-random (random weights, knows nothing), a folder with safetensors, or "
         "ORG/NAME on Hugging Face.",
     )
-    text: str = param("title", "Columns of the item table that name an item in a prompt, joined by +.")
+    text: str = param(
+        "text", "Columns of the item table that name an item in a prompt, joined by +; title is the shortest."
+    )
     words: int = param(12, "First words of an item's text that are read.", low=1, high=200)
     noun: str = param("item", "What a prompt calls an item, as movie or product.")
+    form: str = param(
+        "answers",
+        "answers: each item of the history with its answer, as the one asked about; lists: those with yes, and those with no.",
+        choices=FORMS,
+        tune=True,
+        task="behavior",
+    )
     history: int = param(10, "Newest items of a history that a prompt tells.", low=1, high=100, tune=True)
     shots: int = param(
         0,
@@ -84,9 +94,9 @@ class PromptRanker(Recommender):
     traits = Traits(tasks=("behavior", "ranking"), stochastic=True, needs_text=True)
     small = {
         "language_model": "tiny-random",
-        "text": "text",
         "history": 4,
-        "shots": 96,
+        "shots": 48,
+        "epochs": 6,
         "learning_rate": 0.02,
         "model": "text-embedding@encoder:hashed-words",
         "candidates": 3,
@@ -106,7 +116,7 @@ class PromptRanker(Recommender):
         self.told = self._language(train)
         texts = item_texts(train, TextParams(text=p.text))
         names = train.interactions.behaviors
-        self.writer = Writer(tuple(texts), names, p.noun, p.history, p.words)
+        self.writer = Writer(tuple(texts), names, p.noun, p.history, p.words, p.form)
         self.adapters, self.read, self.n_asked = {}, None, 0
         self.reader(context.threads)
         if board is not None and board.task == "behavior":
@@ -135,8 +145,12 @@ class PromptRanker(Recommender):
         self.rate_B = tuple(np.clip(shots.rate_B, *RATES).tolist())
         if not p.shots or context.epochs == 0:
             return
-        from recbench_language.prompts.lora import How, tuned
-
+        try:
+            from recbench_language.prompts.lora import How, tuned
+        except ImportError as error:
+            raise RecbenchError(
+                f"shots={p.shots} needs peft ({one_line(error)}); pip install 'recbench-language[causal]', or use shots=0"
+            ) from error
         prompts = self._prompts(shots.queries)
         asked = [prompts[int(b)][n] for n, b in enumerate(shots.target_N)]
         fixed = context.epochs is not None
@@ -150,8 +164,8 @@ class PromptRanker(Recommender):
 
     def _fit_base(self, train: Dataset, context: Context) -> None:
         """The model whose items are ordered, fitted as a run of its own would be."""
-        named: Base = base_of(self.params.model)
-        self.base = named.made(context)
+        named = base_of(self.params.model)
+        self.base = named.made(train, context)
         if named.run:
             return
         told = context.chosen.get("base", {})
@@ -205,8 +219,6 @@ class PromptRanker(Recommender):
     def recommend(self, queries: Queries, k: int) -> Recommendations:
         """The base's best `candidates` in the order of the answers, behind them its others as they stand."""
         assert self.base is not None
-        from recbench_language.prompts.base import listed
-
         items_QK = np.full((len(queries), k), -1, np.int32)
         found_QN = listed(self.base, queries, min(max(k, self.params.candidates), queries.n_items))
         head_QC = found_QN[:, : self.params.candidates]
@@ -241,7 +253,7 @@ class PromptRanker(Recommender):
         model = super().load(folder)
         assert isinstance(model, cls)
         words, p = json.loads((folder / "words.json").read_text()), model.params
-        model.writer = Writer(tuple(words["texts"]), tuple(words["behaviors"]), p.noun, p.history, p.words)
+        model.writer = Writer(tuple(words["texts"]), tuple(words["behaviors"]), p.noun, p.history, p.words, p.form)
         model.targets, model.rate_B = tuple(words["targets"]), tuple(words["rates"])
         if (folder / "adapters.safetensors").is_file():
             from safetensors.torch import load_file

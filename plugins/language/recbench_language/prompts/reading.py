@@ -20,6 +20,7 @@ from recbench.errors import RecbenchError
 from recbench_language.prompts.prompt import ANSWERS, Prompt
 
 BATCH = 16  # prompts read at once
+MANY = 64  # questions read at once behind one past
 MOST_TOKENS = 1024  # of a prompt; what is older of the past is left out
 DIGITS = 4  # of log-odds: in which batch a prompt stands moves the seventh
 
@@ -61,8 +62,8 @@ class Reader:
             for at in range(0, len(lone), BATCH):
                 self._keep(lone[at : at + BATCH], self.together(self.tokens_of(lone[at : at + BATCH])))
             for past, some in followed.items():
-                if len(some) > 1:
-                    self._keep(some, self._behind(past, some))
+                for at in range(0, len(some) if len(some) > 1 else 0, MANY):
+                    self._keep(some[at : at + MANY], self._behind(past, some[at : at + MANY]))
         self.cpu_seconds += time.process_time() - before
 
     def _keep(self, prompts: list[Prompt], logits_PW: Any) -> None:
