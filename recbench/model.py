@@ -150,6 +150,11 @@ class Recommender(ABC):
     def __init__(self, params: Params | None = None) -> None:
         self.params: Any = params or self.Params()
 
+    @classmethod
+    def needs(cls, params: Any) -> Traits:
+        """The traits as these parameters leave them: some may take the place of what the data else must hold."""
+        return cls.traits
+
     @abstractmethod
     def fit(self, train: Dataset, context: Context) -> None:
         """Learn from the training part."""

@@ -127,6 +127,10 @@ class Board:
                 f"board {self.name}: task rating asks for the value of every target: set target all_in_window; given {self.target}"
             )
         self._check_behavior()
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        """RecbenchError where something is asked for too few times, or in an order that there is not."""
         for name in ("test_questions", "valid_questions"):
             if getattr(self, name) < 0:
                 raise RecbenchError(
@@ -230,7 +234,7 @@ def _refuse_clock(plan: Plan, cls: type[Recommender], clock: str) -> None:
 def refuse_lacking(plan: Plan, cls: type[Recommender], dataset: Dataset) -> None:
     """RecbenchError where the model needs something that the data do not hold."""
     _refuse_clock(plan, cls, dataset.info.clock)  # of a user's own file it is known only now
-    if lacks := lacking(cls.traits, dataset):
+    if lacks := lacking(cls.needs(cls.Params.of(plan.model_params)), dataset):
         raise RecbenchError(f"model={plan.model} needs {' and '.join(lacks)}; data={plan.data} has none")
 
 

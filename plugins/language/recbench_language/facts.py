@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def sentences(train: Dataset, most: int) -> list[str]:
     """(I,) up to `most` facts of each item, as "starring: Tom Hanks, Robin Wright; directed by: ...".
 
-    Relations that fewer items share come first, and of one relation the names that more items share: what a text says first
-    survives where it is cut. RecbenchError where the data set has no graph.
+    Names that more items share come first, for what a text says first survives where it is cut; what one item alone has is left
+    out. RecbenchError where the data set has no graph.
     """
     graph, items = train.knowledge, train.items
     if graph is None or items is None or "entity" not in items:

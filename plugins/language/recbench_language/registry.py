@@ -6,14 +6,20 @@ theirs is run but arrays: safetensors, GGUF, or numpy arrays inside a wheel whos
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recbench.errors import RecbenchError, nearest
+from recbench.cache import known_digest
+from recbench.errors import RecbenchError, nearest, one_line
 
 KINDS = ("encoder", "words", "causal")
+READ = ("*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "README.md")  # of a folder: arrays, settings, words
 
 
 @dataclass(frozen=True)
@@ -108,35 +114,85 @@ def language_model(name: str, owner: str, causal: bool = False) -> LanguageModel
     if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
         return _of_folder(folder, causal)
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.exists():
-        unknown = LanguageModel(name, "causal" if causal else "encoder", 0, 0, "see its card", "see its card", "", 9999)
-        return replace(unknown, revision="as cached")
+        return replace(_of_folder(_from_hub(name, owner), causal), name=name)
     raise RecbenchError(
         f"{owner} is no language model{nearest(name, allowed) or '.'} Give one of {', '.join(allowed)}, a folder that holds "
         "config.json, or ORG/NAME as on Hugging Face"
     )
 
 
-def _of_folder(folder: Path, causal: bool) -> LanguageModel:
-    """A model in a folder, pinned by the checksum of its weights; RecbenchError where they are no safetensors or GGUF."""
-    from recbench.cache import known_digest
+def _from_hub(name: str, owner: str) -> Path:
+    """The folder of a model on Hugging Face, fetched or cached, without files that may run code; RecbenchError where it
+    cannot be had."""
+    try:
+        from huggingface_hub import snapshot_download
 
-    weights = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.gguf")])
-    if not weights:
+        offline = os.environ.get("RECBENCH_OFFLINE", "0") not in ("", "0")
+        return Path(snapshot_download(name, allow_patterns=list(READ), local_files_only=offline))
+    except Exception as error:  # of libraries that speak to a server, each with errors of its own
         raise RecbenchError(
-            f"{folder} holds neither safetensors nor GGUF: other weights may run code when they are read and are refused; "
-            "save the model with safetensors"
+            f"{owner} cannot be had from Hugging Face ({one_line(error)}); give a folder that holds it, or "
+            f"{', '.join(KNOWN)}"
+        ) from error
+
+
+def _of_folder(folder: Path, causal: bool) -> LanguageModel:
+    """A model in a folder, pinned by the checksum of what is read of it; RecbenchError where weights are no safetensors or
+    GGUF."""
+    files = sorted({path for pattern in READ for path in folder.rglob(pattern)})
+    weights = [path for path in files if path.suffix in (".safetensors", ".gguf")]
+    packed = [path for path in folder.rglob("*.bin") if not list(path.parent.glob("*.safetensors"))]
+    if not weights or packed:
+        raise RecbenchError(
+            f"{folder} holds {packed[0].relative_to(folder) if packed else 'neither safetensors nor GGUF'}: other weights may "
+            "run code when they are read and are refused; save the model with safetensors"
         )
-    digest = known_digest(weights[0])
-    kind = "causal" if causal else "encoder"
-    found = LanguageModel(folder.name, kind, 0, 0, "see its folder", "see its folder", f"sha256 {digest[:16]}", 9999)
-    return replace(found, folder=str(folder.resolve()))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder)} {known_digest(path)}\n".encode())
+    card = _card(folder / "README.md")
+    return LanguageModel(
+        folder.name,
+        "causal" if causal else "encoder",
+        0,
+        sum(map(_parameters, weights)),
+        str(card.get("license", "not told")),
+        str(card.get("language", "not told")),
+        f"sha256 {digest.hexdigest()[:16]}",
+        9999,
+        folder=str(folder.resolve()),
+    )
+
+
+def _parameters(path: Path) -> int:
+    """How many numbers a safetensors file holds; 0 of others, and of one that is damaged, which reading it will say."""
+    if path.suffix != ".safetensors":
+        return 0
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return sum(math.prod(told["shape"]) for name, told in header.items() if name != "__metadata__")
+    except (ValueError, TypeError, KeyError, MemoryError, OverflowError):
+        return 0
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What stands between the lines --- at the head of a model's card."""
+    import yaml
+
+    parts = path.read_text(errors="replace").split("---", 2) if path.is_file() else []
+    try:
+        found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+    except yaml.YAMLError:
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def contamination(model: LanguageModel, data: str, scenario: str) -> str:
     """Whether the language model may have met the data set when it was trained.
 
-    known: causal models recall MovieLens (Di Palma et al., SIGIR 2025, arXiv 2505.10212); possible: the data were public
-    before it was trained; none: the data were made here, or the model was not trained on text.
+    known: causal models recall MovieLens (Di Palma et al., SIGIR 2025, arXiv 2505.10212); unknown: the user's own data; none:
+    the data were made here, or the model was not trained on text; possible: all else, for it is public.
     """
     if not model.public_until or data.endswith("-sim"):
         return "none"

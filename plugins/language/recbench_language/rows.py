@@ -14,29 +14,31 @@ from numpy.typing import NDArray
 from recbench.model import Context, Traits
 from recbench.neural.by_user import RowParams, RowRecommender
 from recbench.params import param
-from recbench_language.vectors import SPREADS, ItemVectors, TextParams, item_vectors, spread_of
+from recbench_language.vectors import SPREADS, ItemVectors, ReadsText, TextParams, item_vectors, no_vectors, spread_of
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
     from recbench.neural.network import Network
 
 
-class TextRows(RowRecommender):
+class TextRows(ReadsText, RowRecommender):
     """Base of the two: the texts of items are read before anything is learned, and the entry tells by what."""
 
     found: ItemVectors | None = None  # while fitting
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Read the texts of items, then learn; RecbenchError where they have none."""
-        self.found = item_vectors(train, self.params, context)
+        reads = getattr(self.params, "use_text", True)
+        self.found = item_vectors(train, self.params, context) if reads else no_vectors(train)
         super().fit(train, context)
-        self.notes, self.found = {"language": self.found.told}, None
+        self.notes, self.found = {"language": self.found.told} if reads else {}, None
 
     def text(self, train: Dataset, how: str, dim: int) -> NDArray | None:
         """(I, V) the vectors of items, spread out as the items met in training have it; None where a model is loaded."""
         if self.found is None:
             return None
         met_I = np.bincount(train.interactions.item, minlength=train.n_items) > 0
+        how = how if self.found.told else "none"
         text_IV = spread_of(self.found, how, dim, met_I)(self.found.values_IV)
         self.facts = self.facts | {"width": text_IV.shape[1], "n_users": train.n_users}
         return text_IV
@@ -63,6 +65,11 @@ class AlphaRecParams(TextParams, RowParams):
     hidden: int = param(256, "Width of the hidden layer between text and vectors.", low=1, high=4096)
     dim: int = param(64, "Width of users and items.", low=1, high=1024, log=True, tune=True)
     layers: int = param(2, "Steps that a vector spreads over the graph.", low=0, high=6, tune=True)
+    ids: bool = param(
+        False,
+        "Users and items have vectors of their own beside what their texts give, and dot products are compared: LightGCN with "
+        "text. Best with temperature=1 weight_decay=0.2 learning_rate=0.01, as there.",
+    )
     item_bias: bool = param(
         True, "Each item has a bias, which starts at the log of its popularity: of that, text says nothing."
     )
@@ -75,7 +82,7 @@ class AlphaRec(TextRows):
     as in LightGCN, and cosines are compared. There is no table of users or items: what is learned are the two layers. Changed
     from the paper: items have a bias, the loss is the softmax over all items (loss=sampled: over some, as there), LeakyReLU is
     GELU, and a user is answered by its history at the moment of asking. New users and items are answered like all others; `lightgcn` is
-    the same propagation of ids.
+    the same propagation of ids, `ids=true` has both.
     """
 
     Params = AlphaRecParams

@@ -21,7 +21,7 @@ from recbench.neural.spread import bag, graph_of, propagated
 if TYPE_CHECKING:
     from recbench_language.rows import AlphaRecParams, LLMMFParams
 
-INIT_STD = 0.05
+INIT_STD, ID_STD = 0.05, 0.1
 
 
 class TextPropagation(RowNetwork):
@@ -50,10 +50,16 @@ class TextPropagation(RowNetwork):
         text = torch.zeros(n_items, width) if text_IV is None else torch.from_numpy(text_IV)
         for name, values in (("text", text), ("start_N", start_N), ("other_E", other_E)):
             self.register_buffer(name, values)
-        self.items = nn.Embedding.from_pretrained(torch.zeros(n_items, 0))  # there are no vectors of ids
+        self.ids = params.ids
+        self.items = nn.Embedding(n_items, params.dim if params.ids else 0)  # of width 0: there are none
+        if params.ids:
+            counts_N = torch.diff(start_N, append=start_N.new_tensor([len(other_E)]))
+            self.users = UserTable(counts_N[: self.n_users] > 0, params.dim, ID_STD)
+            nn.init.normal_(self.items.weight, std=ID_STD)
         self.layers = nn.Sequential(nn.Linear(width, params.hidden), nn.GELU(), nn.Linear(params.hidden, params.dim))
         if params.item_bias:
             self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
+            self.item_bias.register_hook(lambda g: g * self.met_I())
         self.users_text: Tensor | None = None
         self.kept: tuple[Tensor, Tensor] | None = None
 
@@ -61,6 +67,18 @@ class TextPropagation(RowNetwork):
         """Forgets what was kept for answers: weights may change from here on, and texts be loaded."""
         self.kept = self.users_text = None
         return super().train(mode)
+
+    def met_I(self) -> Tensor:
+        """(I,) 1 where training met an item, 0 elsewhere: as everybody's negative what nobody met would learn never to come."""
+        counts_N = torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.other_E)]))
+        return (counts_N[self.n_users :] > 0).to(self.text.dtype)
+
+    def compared(self, item_N: Tensor | None = None) -> Tensor:
+        """`item_vectors`, of which those that training did not meet are zeros while it lasts: they are no negatives."""
+        vectors_ND = self.item_vectors(item_N)
+        if not self.training:
+            return vectors_ND
+        return vectors_ND * (self.met_I() if item_N is None else self.met_I()[item_N])[..., None]
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """The two tables of `propagated`, computed once for a step, and once while nothing is learned."""
@@ -73,9 +91,11 @@ class TextPropagation(RowNetwork):
             weight_P = (1 / counts_U.clamp(min=1)).repeat_interleave(counts_U, output_size=n_pairs)
             self.users_text = bag(self.text, self.other_E[:n_pairs] - self.n_users, start_U, weight_P)
         layer_ND = self.layers(torch.cat([self.users_text, self.text]))
+        if self.ids:
+            layer_ND = layer_ND + torch.cat([self.users.table.weight, self.items.weight])
         graph = graph_of(self.start_N, self.other_E, self.n_users)
         items_ID, told_ID = propagated(layer_ND, graph, self.n_layers)
-        found = F.normalize(items_ID, dim=1), told_ID
+        found = (items_ID if self.ids else F.normalize(items_ID, dim=1)), told_ID
         if not self.training and not torch.is_grad_enabled():
             self.kept = found
         return found
@@ -89,15 +109,18 @@ class TextPropagation(RowNetwork):
             self.kept = None
 
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
-        """(N, D) the propagated vectors, each of length 1, of the items given, of all (I, D) where none are."""
+        """(N, D) the propagated vectors, of length 1 without ids, of the items given, of all (I, D) where none are."""
         items_ID = self.tables()[0]
         return items_ID if item_N is None else F.embedding(item_N, items_ID)
 
     def read(self, rows: Rows) -> Tensor:
-        """(B, D) the vectors of users, each of length 1: what their mean text gives, and what their items add to it."""
+        """(B, D) the vectors of users, of length 1 without ids: what their mean text gives, and what their items add to it."""
         weight_P = (1 / rows.counts_B.to(self.text.dtype))[rows.row_P]
         own_BD = self.layers(bag(self.text, rows.item_P, rows.start_B, weight_P)) * (rows.counts_B > 0)[:, None]
-        return F.normalize(own_BD / (self.n_layers + 1) + read_bag(self.tables()[1], rows), dim=1)
+        if self.ids:
+            own_BD = own_BD + self.users(rows.user_B)
+        state_BD = own_BD / (self.n_layers + 1) + read_bag(self.tables()[1], rows)
+        return state_BD if self.ids else F.normalize(state_BD, dim=1)
 
 
 class TextFactors(RowNetwork):

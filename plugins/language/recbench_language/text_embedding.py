@@ -17,7 +17,7 @@ from recbench.model import Context, Recommender, Traits
 from recbench.params import param
 from recbench_language.encoding import encoded
 from recbench_language.registry import language_model
-from recbench_language.vectors import SPREADS, Spread, TextParams, item_vectors, spread_of
+from recbench_language.vectors import SPREADS, ReadsText, Spread, TextParams, item_vectors, spread_of
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -63,7 +63,7 @@ class TextEmbeddingParams(TextParams):
     dim: int = param(128, "Directions that pca and whiten keep.", low=1, high=4096, log=True)
 
 
-class TextEmbedding(Recommender):
+class TextEmbedding(ReadsText, Recommender):
     """Cosine of an item's text vector with those of the user's history, the baseline that every model of text has to beat.
 
     The k-nearest-neighbour model of AlphaRec's tables (arXiv 2407.05441) with a profile that fades (Pazzani, Billsus 2007,

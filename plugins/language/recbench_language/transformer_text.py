@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbench.errors import RecbenchError
 from recbench.model import Context, Traits
 from recbench.neural.choices import CausalParams
 from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
-from recbench_language.vectors import SPREADS, ItemVectors, TextParams, item_vectors, spread_of
+from recbench_language.vectors import SPREADS, ItemVectors, ReadsText, TextParams, item_vectors, no_vectors, spread_of
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -66,13 +67,13 @@ class TransformerTextParams(TextParams, CausalParams):
     masked_share: float = param(0.2, "Share of the events that this loss hides.", low=0.01, high=0.9)
 
 
-class TransformerText(TorchRecommender):
+class TransformerText(ReadsText, TorchRecommender):
     """Causal Transformer (`transformer`, after SASRec, arXiv 1808.09781) over items with the vectors of their texts.
 
     Frozen text vectors, less their mean, pass a layer that is learned: joined with items' own vectors as UniSRec and
     LLM2BERT4Rec do (arXiv 2206.05941, 2309.07705), where an item is read and where states are compared with it. Items that
     nobody met in training have no vector of their own, and are no negatives: their text alone ranks them. join=none is the
-    same network without text, join=text transfers to other catalogues by `init_from`.
+    same network without text, join=text transfers to other catalogues by `init_from`, with spread=centre.
     """
 
     Params = TransformerTextParams
@@ -91,15 +92,22 @@ class TransformerText(TorchRecommender):
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Read the texts of items, then learn what comes next; RecbenchError where they have none."""
-        self.found = item_vectors(train, self.params, context)
+        params = self.params
+        if params.init_from and params.join != "none" and params.spread in ("pca", "whiten"):
+            raise RecbenchError(
+                f"init_from={params.init_from} brings layers behind text vectors, and spread={params.spread} turns these as "
+                "each catalogue has it; use spread=centre or none, in both runs"
+            )
+        self.found = no_vectors(train) if params.join == "none" else item_vectors(train, params, context)
         super().fit(train, context)
         self._favour_unmet(context)
-        self.notes = {"language": self.found.told} if self.params.join != "none" else {}
-        self.found = None
+        self.notes, self.found = {"language": self.found.told} if self.found.told else {}, None
 
     def _favour_unmet(self, context: Context) -> None:
         """Find the bias of the items that training did not meet, where there are any."""
         bias = context.chosen.get("unmet_bias", 0.0) if self.params.unmet_bias is None else self.params.unmet_bias
+        if self.params.unmet_bias is not None and not self.params.item_bias:
+            raise RecbenchError("unmet_bias needs item_bias=true; leave one of them out")
         if self.net.all_met or self.net.item_bias is None:
             return
         if self.params.unmet_bias is None and context.evaluate is not None:
@@ -107,7 +115,6 @@ class TransformerText(TorchRecommender):
             for tried in UNMET_BIASES:
                 self.net.favour_unmet(tried)
                 reached[tried] = context.evaluate(self)
-                self.net.favour_unmet(-tried)
             bias = max(UNMET_BIASES, key=lambda tried: reached[tried])  # the first of equals, and that is the least
             self.chosen = {"unmet_bias": bias}
         self.net.favour_unmet(bias)
@@ -119,6 +126,8 @@ class TransformerText(TorchRecommender):
         if self.found is not None:
             met_I = np.bincount(train.interactions.item, minlength=train.n_items) > 0
             how, width = (params.spread, params.text_dim)
+            if params.join == "none":
+                how = "none"
             if params.join == "init":
                 how, width = ("whiten" if how == "whiten" else "pca", params.dim)
             text_IV = spread_of(self.found, how, width, met_I)(self.found.values_IV)

@@ -64,6 +64,10 @@ class TextTransformer(CausalTransformer):
         if self.join == "gate":
             self.gate = nn.Linear(2 * dim, dim)
             nn.init.zeros_(self.gate.bias)
+        unmet_I = self.met[:, 0] == 0
+        self.unmet_level = (
+            float(self.item_bias[unmet_I][0].detach()) if self.item_bias is not None and unmet_I.any() else 0.0
+        )
         self._hold()
 
     def _hold(self) -> None:
@@ -75,9 +79,9 @@ class TextTransformer(CausalTransformer):
                 weight.register_hook(lambda g: g * (self.met if g.dim() == 2 else self.met[:, 0]).to(g))
 
     def favour_unmet(self, bias: float) -> None:
-        """Raise the bias of the items that were not met."""
+        """Raise the bias of the items that were not met above that at which they begin."""
         if self.item_bias is not None:
-            self.item_bias.data += bias * (1 - self.met[:, 0])
+            self.item_bias.data[self.met[:, 0] == 0] = self.unmet_level + bias
 
     def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
         """(N, D) what own vector and text make of the items given, in any shape; of all (I, D) where none are."""
@@ -105,7 +109,7 @@ class TextTransformer(CausalTransformer):
 
     def loss(self, batch: Batch, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
         """The loss of what comes next, with some items' own vectors hidden, and that of hidden events where it is wanted."""
-        if self.id_dropout:
+        if self.id_dropout and self.join in ("add", "gate"):  # elsewhere no text stands in for what is hidden
             self.kept_I1 = (torch.rand(self.items.num_embeddings, 1) >= self.id_dropout).to(self.items.weight)
         try:
             loss, n_targets = super().loss(batch, params, share_I)
@@ -122,7 +126,7 @@ class TextTransformer(CausalTransformer):
         place_L = torch.arange(batch.items_BL.shape[1], device=batch.items_BL.device)
         real_BL = (place_L > 0) & (place_L <= batch.last_B[:, None])
         hidden_BL = real_BL & (torch.rand(real_BL.shape, device=real_BL.device) < self.masked_share)
-        x_BLD = torch.where(hidden_BL.unsqueeze(-1), self.mask, self.events(batch))
+        x_BLD = self.placed(torch.where(hidden_BL.unsqueeze(-1), self.mask, self.unplaced(batch)), batch)
         x_BLD, seen_B11L = self.drop(self.norm_read(x_BLD)), (place_L <= batch.last_B[:, None])[:, None, None]
         for block in self.blocks:
             x_BLD = block(x_BLD, mask=seen_B11L)

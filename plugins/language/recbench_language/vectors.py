@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recbench.cache import content
+from recbench.cache import content, known_digest
 from recbench.errors import RecbenchError, nearest, one_line
+from recbench.model import Traits
 from recbench.params import Params, param
 from recbench_language.encoding import encoded
 from recbench_language.facts import sentences
@@ -52,6 +53,17 @@ class TextParams(Params):
     )
 
 
+class ReadsText:
+    """What models of text share: they need the column text of the item table only where their parameters read it."""
+
+    @classmethod
+    def needs(cls, params: Any) -> Traits:
+        """The traits, without the need of a text where vectors, other columns or files are named."""
+        traits: Traits = cls.traits  # type: ignore[attr-defined]
+        elsewhere = bool(getattr(params, "vectors", "")) or "text" not in params.text.split("+")
+        return replace(traits, needs_text=traits.needs_text and not elsewhere)
+
+
 @dataclass(frozen=True, eq=False)
 class ItemVectors:
     """`values_IV`: float32, 0 where nothing is known. `told`: what an entry says of where they come from."""
@@ -72,7 +84,11 @@ def item_vectors(train: Dataset, params: TextParams, context: Context) -> ItemVe
     model = language_model(params.encoder, f"encoder={params.encoder}")
     found = encoded(model, item_texts(train, params), params.max_tokens, context)
     flag = contamination(model, train.info.name, train.info.scenario)
-    return ItemVectors(found.vectors_TV, model.told() | {"contamination": flag} | found.told)
+    told = model.told() | {"contamination": flag} | found.told
+    files = {
+        name: f"sha256 {known_digest(_found(Path(name)))[:16]}" for name in params.text.split("+") if _is_file(name)
+    }
+    return ItemVectors(found.vectors_TV, told | ({"texts_from": files} if files else {}))
 
 
 def item_texts(train: Dataset, params: TextParams) -> list[str]:
@@ -80,12 +96,18 @@ def item_texts(train: Dataset, params: TextParams) -> list[str]:
     parts = [_texts(train, name, params.text) for name in params.text.split("+") if name]
     if params.facts:
         parts.append(sentences(train, params.facts))
-    return [". ".join(part for part in row if part) for row in zip(*parts, strict=True)]
+    texts = [". ".join(part for part in row if part) for row in zip(*parts, strict=True)]
+    if not any(texts):
+        raise RecbenchError(
+            f"text={params.text} gives none of the {train.n_items} items of data={train.info.name} a text; name a column or "
+            "a file that has them, or give vectors=FILE"
+        )
+    return texts
 
 
 def _texts(train: Dataset, name: str, given: str) -> list[str]:
     """(I,) one column or file of texts; RecbenchError where there is none of that name."""
-    if name.removesuffix(".gz").endswith((".json", ".parquet")):
+    if _is_file(name):
         return texts_in(Path(name), train)
     known = [] if train.items is None else [str(column) for column in train.items]
     if train.items is None or name not in known:
@@ -96,20 +118,30 @@ def _texts(train: Dataset, name: str, given: str) -> list[str]:
     return _written(train.items[name])
 
 
-def texts_in(path: Path, train: Dataset) -> list[str]:
-    """(I,) the texts of a file by item id, "" where it has none: a JSON object, or a parquet file with item_id and text."""
-    import pandas as pd
+def _is_file(name: str) -> bool:
+    return name.removesuffix(".gz").endswith((".json", ".parquet"))
 
+
+def _found(path: Path) -> Path:
+    """Where the file lies: here, or in the user's folder of data."""
     places = [path.expanduser(), Path(os.environ.get("RECBENCH_DATA_DIR", "")) / path]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise RecbenchError(f"text={path}: no such file here or in RECBENCH_DATA_DIR; give its path")
+    return found
+
+
+def texts_in(path: Path, train: Dataset) -> list[str]:
+    """(I,) the texts of a file by item id, "" where it has none: a JSON object, or a parquet file with item_id and text."""
+    import pandas as pd
+
+    found = _found(path)
     try:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(found, columns=["item_id", "text"])
-            text_of = dict(zip(frame["item_id"].map(str), frame["text"].map(str), strict=True))
+            text_of = dict(zip(frame["item_id"].map(str), frame["text"].fillna("").map(str), strict=True))
         else:
-            text_of = {str(item): str(text) for item, text in json.loads(content(found)).items()}
+            text_of = {str(item): str(text or "") for item, text in json.loads(content(found)).items()}
     except Exception as error:
         raise RecbenchError(
             f"text={path} cannot be read ({one_line(error)}); give a JSON object of texts by item id, or a parquet file "
@@ -142,7 +174,15 @@ def _brought(train: Dataset, name: str) -> ItemVectors:
             f"vectors={name} is neither a parquet file nor a column of the items of data={train.info.name}; they have: {columns}"
         )
     values_IV = np.where(np.isfinite(values_IV).all(axis=1, keepdims=True), values_IV, 0).astype(np.float32)
-    return ItemVectors(values_IV, {"model": "brought by the user", "contamination": "unknown"})
+    told = {"model": "brought by the user", "contamination": "unknown"}
+    if name.endswith(".parquet"):
+        told["revision"] = f"sha256 {known_digest(Path(name).expanduser())[:16]}"
+    return ItemVectors(values_IV, told)
+
+
+def no_vectors(train: Dataset) -> ItemVectors:
+    """Of a model without text: nothing is read and nothing known."""
+    return ItemVectors(np.zeros((train.n_items, 1), np.float32), {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +219,7 @@ def spread_of(vectors: ItemVectors, how: str, dim: int, met_I: NDArray) -> Sprea
     order_D = np.argsort(-variance_V)[: min(dim, max(1, int((variance_V > 1e-9 * variance_V.max()).sum())))]
     axes_VD = np.eye(width) if how == "centre" else axes_VV[:, order_D]
     if how == "whiten":
-        axes_VD = axes_VD / np.sqrt(variance_V[order_D] + SHRINK * variance_V.mean())
+        scale_D = np.sqrt(np.maximum(variance_V[order_D], 0) + SHRINK * variance_V.mean())
+        axes_VD = axes_VD / np.where(scale_D > 0, scale_D, 1.0)  # all alike: there is nothing to tell apart
     length = np.sqrt(np.mean(np.sum(((fitted_NV - mean_V) @ axes_VD) ** 2, axis=1)))
     return Spread(mean_V.astype(np.float32), (axes_VD / (length or 1.0)).astype(np.float32))

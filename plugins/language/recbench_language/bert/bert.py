@@ -19,7 +19,7 @@ from recbench.neural.choices import FitParams
 from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
 from recbench_language.registry import contamination, language_model
-from recbench_language.vectors import ItemVectors, TextParams, item_texts, item_vectors, spread_of
+from recbench_language.vectors import ItemVectors, ReadsText, TextParams, item_texts, item_vectors, spread_of
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -78,7 +78,7 @@ class BertParams(TextParams, FitParams):
         return self.encoder_learning_rate / self.learning_rate
 
 
-class Bert(TorchRecommender):
+class Bert(ReadsText, TorchRecommender):
     """A BERT whose top layers learn, from what readers did, what the words of posts say: heads for like, comment, share
     and whatever else the board asks, trained together.
 
@@ -114,6 +114,11 @@ class Bert(TorchRecommender):
         if board is None or board.task != "behavior":
             given = "none" if board is None else f"board {board.name}, task {board.task}"
             raise RecbenchError(f"model bert needs a board of the task behavior; given {given}")
+        if context.team.size > 1 and self.params.layers:
+            raise RecbenchError(
+                f"model bert with layers={self.params.layers} keeps what each process saw of the posts: use trainer.devices=1, "
+                "or layers=0"
+            )
         self.asked, self.context = asked_in_training("bert", train, board), context
         super().fit(train, context)
         self.net.settle()

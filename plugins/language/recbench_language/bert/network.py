@@ -87,10 +87,14 @@ class TextNetwork(Network):
         """(B, T) the logits of the behaviours asked about, where the vectors of all items are these."""
         return self.logits(vector_IV[batch.item_B], vector_IV, batch)
 
+    def spread_out(self, vector_NV: Tensor) -> Tensor:
+        """(N, D) what the layer makes of vectors; of a text that is not there, a vector of zeros, zeros."""
+        return self.spread(vector_NV) * (vector_NV != 0).any(-1, keepdim=True)
+
     def logits(self, post_BV: Tensor, vector_IV: Tensor, batch: Batch) -> Tensor:
         """(B, T) of the post's vector, and those that the posts of events have."""
         item_N, place_BL = batch.event_BL.unique(return_inverse=True)
-        post_BD, event_ND = self.spread(post_BV), self.spread(vector_IV[item_N])
+        post_BD, event_ND = self.spread_out(post_BV), self.spread_out(vector_IV[item_N])
         reader_BD, likeness_BY = self.reader(post_BD, event_ND, place_BL, batch)
         read_BD = torch.cat([post_BD, reader_BD, post_BD * reader_BD], dim=1)
         return self.bias_T + torch.cat([answer(read_BD, likeness_BY) for answer in self.answers], dim=1)

@@ -16,7 +16,7 @@ from recbench.asked import answered, lessons
 from recbench.errors import RecbenchError
 from recbench.model import Context, Recommender, Traits
 from recbench.params import param
-from recbench_language.vectors import TextParams, item_texts
+from recbench_language.vectors import ReadsText, TextParams, item_texts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -50,7 +50,7 @@ class TfidfLogisticParams(TextParams):
             raise RecbenchError(f"{type(self).__name__}: words are read, no vectors; given vectors={self.vectors}")
 
 
-class TfidfLogistic(Recommender):
+class TfidfLogistic(ReadsText, Recommender):
     """Logistic regression on the TF-IDF of a post, that of the reader's history, and their product word by word; one for
     each behaviour asked about, by scikit-learn's L-BFGS.
 

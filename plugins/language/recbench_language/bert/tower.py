@@ -5,7 +5,6 @@ Letters: I items, N items of a batch, S tokens, V width of the encoder.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -123,8 +122,7 @@ def quiet() -> Iterator[None]:
 
 def tower_of(model: LanguageModel, texts: Sequence[str], max_tokens: int, layers: int) -> Tower:
     """The tower of a BERT's weights over texts, from safetensors alone; RecbenchError where the model is no BERT."""
-    here = bool(model.folder or os.environ.get("RECBENCH_OFFLINE", "0") not in ("", "0"))
-    road: dict[str, Any] = {"trust_remote_code": False, "local_files_only": here}
+    road: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     try:
         known = model.folder or model.name not in KNOWN
         config = AutoConfig.from_pretrained(place(model), **road) if known else None
@@ -137,7 +135,9 @@ def tower_of(model: LanguageModel, texts: Sequence[str], max_tokens: int, layers
         with quiet():
             bert = BertModel.from_pretrained(place(model), add_pooling_layer=False, use_safetensors=True, **road)
         tokens = AutoTokenizer.from_pretrained(place(model), **road)
-    except (OSError, ValueError, RuntimeError) as error:
+    except RecbenchError:
+        raise
+    except Exception as error:  # of libraries that read files of others, each with errors of its own
         raise RecbenchError(
             f"encoder={model.name} cannot be read ({one_line(error)}); give a folder with safetensors and a tokenizer, or a "
             "name that Hugging Face has or the cache holds"

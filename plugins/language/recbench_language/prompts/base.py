@@ -44,7 +44,7 @@ class Base:
         made = context.model(run=self.run) if self.run else context.model(self.name, **self.params)
         if "ranking" not in made.traits.tasks:
             raise RecbenchError(f"model={self.words} answers {', '.join(made.traits.tasks)} and ranks no items; {FORM}")
-        if lacks := lacking(made.traits, train):
+        if lacks := lacking(made.needs(made.params), train):
             raise RecbenchError(f"model={self.words} needs {' and '.join(lacks)}; data={train.info.name} has none")
         return made
 

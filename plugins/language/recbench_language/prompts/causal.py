@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, one_line
 from recbench.fetch import SourceFile, locate
 from recbench.wheels import Wheel
-from recbench_language.registry import TINY_RANDOM, LanguageModel
+from recbench_language.registry import KNOWN, TINY_RANDOM, LanguageModel
 
 SMOLLM2 = SourceFile(
     "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -29,7 +29,7 @@ def loaded(model: LanguageModel, threads: int | None = None) -> tuple[Any, Any]:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    if model.name == TINY_RANDOM.name:
+    if model is TINY_RANDOM:
         return tiny_random()
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -43,7 +43,7 @@ def loaded(model: LanguageModel, threads: int | None = None) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(place, **how)
             weights = {} if "gguf_file" in how else {"use_safetensors": True}
             found = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **how, **weights)
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except Exception as error:  # of libraries that read files of others, each with errors of its own
         raise RecbenchError(
             f"language_model={model.name} cannot be read ({one_line(error)}); give smollm2-135m, a folder with config.json "
             "and safetensors, or a name that Hugging Face has or the cache holds"
@@ -53,12 +53,14 @@ def loaded(model: LanguageModel, threads: int | None = None) -> tuple[Any, Any]:
 
 def _place(model: LanguageModel) -> tuple[str, dict[str, Any]]:
     """The folder or the name by which the model is found, and how it is read there."""
-    if model.name == "smollm2-135m":
+    if model is KNOWN["smollm2-135m"]:
         path = locate(SMOLLM2, "language", model.name, "", TERMS)
         assert path is not None  # it names a wheel
         return str(path.parent), {"gguf_file": path.name}
-    here = bool(model.folder) or os.environ.get("RECBENCH_OFFLINE", "0") not in ("", "0")
-    return model.folder or model.name, {"trust_remote_code": False, "local_files_only": here}
+    folder = Path(model.folder or "nowhere")
+    if packed := next(iter(sorted(folder.glob("*.gguf"))), None):
+        return model.folder, {"gguf_file": packed.name}
+    return model.folder, {"trust_remote_code": False, "local_files_only": True}
 
 
 @contextmanager

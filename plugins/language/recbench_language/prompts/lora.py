@@ -19,6 +19,7 @@ from peft import LoraConfig, get_peft_model
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
+from recbench.errors import RecbenchError
 from recbench.neural.trainer import Unwatched, quiet
 from recbench_language.prompts.reading import Reader, padded
 
@@ -138,5 +139,9 @@ def adapted(model: Any, rank: int) -> Any:
 def put_back(reader: Reader, weights: dict[str, Tensor], rank: int) -> None:
     """Put adapters that were saved into the reader's model."""
     model = adapted(reader.model, rank)
+    wanted = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    shapes = dict(model.named_parameters())
+    if set(weights) != wanted or any(weights[name].shape != shapes[name].shape for name in wanted):
+        raise RecbenchError("the saved adapters belong to another language model; run it again with this one")
     model.load_state_dict(weights, strict=False)
     reader.model = model.merge_and_unload().eval()

@@ -22,7 +22,7 @@ from recbench.params import Params, param
 from recbench_language.prompts.base import base_of, listed
 from recbench_language.prompts.prompt import ANY, FORMS, Prompt, Writer
 from recbench_language.registry import contamination, language_model
-from recbench_language.vectors import TextParams, item_texts
+from recbench_language.vectors import ReadsText, TextParams, item_texts
 
 if TYPE_CHECKING:
     from recbench.dataset import Dataset
@@ -79,7 +79,7 @@ class PromptRankerParams(Params):
         base_of(self.model)
 
 
-class PromptRanker(Recommender):
+class PromptRanker(ReadsText, Recommender):
     """A causal language model asked in words whether the user will like the item (TALLRec, arXiv 2305.00447).
 
     The answer is " Yes" against " No" as the next token: their log-odds, less those of the same prompt without content
@@ -107,17 +107,19 @@ class PromptRanker(Recommender):
     writer: Writer
     targets: tuple[str, ...] = ()
     rate_B: tuple[float, ...] = ()
-    n_asked: int = 0
+    users: frozenset[int] = frozenset()
     told: dict[str, Any] = {}
 
     def fit(self, train: Dataset, context: Context) -> None:
         """Tune the model to the shots, or fit the model whose items are ordered; RecbenchError where either cannot be."""
         p, board = self.params, context.board
+        if context.device != "cpu":
+            raise RecbenchError(f"model prompt-ranker reads on the processor; given trainer.device={context.device}")
         self.told = self._language(train)
         texts = item_texts(train, TextParams(text=p.text))
         names = train.interactions.behaviors
         self.writer = Writer(tuple(texts), names, p.noun, p.history, p.words, p.form)
-        self.adapters, self.read, self.n_asked = {}, None, 0
+        self.adapters, self.read, self.users = {}, None, frozenset()
         self.reader(context.threads)
         if board is not None and board.task == "behavior":
             self.targets = board.behaviors
@@ -195,16 +197,16 @@ class PromptRanker(Recommender):
         assert queries.item is not None
         return [self.writer.prompts(queries, queries.item, target) for target in self.targets]
 
-    def _answered(self, prompts: list[Prompt], target: str, n_asked: int) -> NDArray:
+    def _answered(self, prompts: list[Prompt], target: str, user_Q: NDArray) -> NDArray:
         """Log-odds less those of the prompt without content, and what reading has taken so far."""
         reader = self.reader()
         odds = reader.log_odds(prompts) - reader.log_odds([self.writer.content_free(target)])
-        self.n_asked += n_asked
+        self.users |= frozenset(user_Q.tolist())
         speed = {
             "tokens": reader.tokens,
             "tokens_per_cpu_second": round(reader.tokens / max(reader.cpu_seconds, 1e-9), 1),
         }
-        cost = {"cpu_seconds_per_1000_users": round(1000 * reader.cpu_seconds / max(self.n_asked, 1), 1)}
+        cost = {"cpu_seconds_per_1000_users": round(1000 * reader.cpu_seconds / max(len(self.users), 1), 1)}
         self.notes = self.told | speed | cost
         return odds
 
@@ -212,7 +214,7 @@ class PromptRanker(Recommender):
         """(Q, B) probabilities."""
         out_QB = np.empty((len(queries), len(self.targets)))
         for b, prompts in enumerate(self._prompts(queries)):
-            odds_Q = self._answered(prompts, self.targets[b], len(queries) if b == 0 else 0)
+            odds_Q = self._answered(prompts, self.targets[b], queries.user)
             out_QB[:, b] = 1 / (1 + np.exp(-odds_Q - np.log(self.rate_B[b] / (1 - self.rate_B[b]))))
         return out_QB
 
@@ -225,7 +227,7 @@ class PromptRanker(Recommender):
         odds_QC = np.full(head_QC.shape, -np.inf, np.float32)
         query, place = np.nonzero(head_QC >= 0)
         prompts = self.writer.prompts(queries.take(query), head_QC[query, place], self.targets[0])
-        odds_QC[query, place] = self._answered(prompts, self.targets[0], len(queries))
+        odds_QC[query, place] = self._answered(prompts, self.targets[0], queries.user)
         order_QC = np.argsort(-odds_QC, axis=1, kind="stable")  # of equals the base's first
         found_QN[:, : head_QC.shape[1]] = np.take_along_axis(head_QC, order_QC, axis=1)
         width = min(k, found_QN.shape[1])

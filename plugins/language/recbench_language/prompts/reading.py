@@ -90,6 +90,7 @@ class Reader:
         from transformers import DynamicCache
 
         asked = self.tokenizer([prompt.asked for prompt in prompts], add_special_tokens=False)["input_ids"]
+        asked = [row[-MOST_TOKENS // 2 :] for row in asked]
         room = MOST_TOKENS - max(map(len, asked))
         past_T = self.tokenizer([past])["input_ids"][0][-room:]
         held = DynamicCache(config=self.model.config)

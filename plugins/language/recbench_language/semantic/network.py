@@ -97,7 +97,7 @@ class CodeTransformer(Network):
         self.drop = Dropout(params.dropout)
         dense = params.dense_weight > 0
         self.dense_state = nn.Linear(dim, dim) if dense else None
-        self.dense_text = nn.Linear(text_IV.shape[1], dim) if dense else None
+        self.dense_text = nn.Linear(text_IV.shape[1], dim) if dense and "text" in params.signal else None
         for name, weight in self.named_parameters():
             if weight.dim() > 1 or name == "begin":
                 nn.init.normal_(weight, std=INIT_STD)

@@ -18,7 +18,7 @@ from recbench.neural.recommender import TorchRecommender
 from recbench.params import param
 from recbench.topk import mask
 from recbench_language.semantic.codes import history_vectors, residual_codes, told_of, with_digit
-from recbench_language.vectors import SPREADS, TextParams, item_vectors, spread_of
+from recbench_language.vectors import SPREADS, ReadsText, TextParams, item_vectors, no_vectors, spread_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,7 @@ class Described(NamedTuple):
     told: dict[str, Any]
 
 
-class SemanticId(TorchRecommender):
+class SemanticId(ReadsText, TorchRecommender):
     """Writes the next item's id, codes made of what items say and who met them, held to the ids that there are.
 
     TIGER (arXiv 2305.05065): residual codes, a last digit for items whose codes are equal, Transformers that read and
@@ -140,16 +140,23 @@ class SemanticId(TorchRecommender):
 
     def _described(self, train: Dataset, context: Context) -> Described:
         """Texts, histories and what is made of them; codes are fitted on the items met in training."""
+        from threadpoolctl import threadpool_limits
+
         params, log = self.params, train.interactions
         count_I = np.bincount(log.item, minlength=train.n_items)
-        found, met_I = item_vectors(train, params, context), count_I > 0
-        text_IV = spread_of(found, params.spread, params.text_dim, met_I)(found.values_IV)
-        parts = [text_IV] if "text" in params.signal else []
+        met_I, reads = count_I > 0, "text" in params.signal
+        found = item_vectors(train, params, context) if reads else no_vectors(train)
+        text_IV = found.values_IV
+        if reads:
+            text_IV = spread_of(found, params.spread, params.text_dim, met_I)(text_IV)
+        parts = [text_IV] if reads else []
         if "history" in params.signal:
             parts.append(params.history_weight * history_vectors(log, params.history_dim, context.seed))
-        codes_IS = residual_codes(np.hstack(parts), params.levels, params.codes, context.seed, met_I)
+        with threadpool_limits(context.threads):
+            codes_IS = residual_codes(np.hstack(parts), params.levels, params.codes, context.seed, met_I)
         codes_IS = with_digit(codes_IS, count_I)
-        return Described(codes_IS, text_IV, met_I, {"language": found.told, "codes": told_of(codes_IS)})
+        told = {"language": found.told} if reads else {}
+        return Described(codes_IS, text_IV, met_I, told | {"codes": told_of(codes_IS)})
 
     def network(self, train: Dataset) -> Network:
         import torch
