@@ -114,10 +114,15 @@ def asked(folder: Path) -> NDArray:
         return arrays["user"]
 
 
-def label_of(rows: dict[str, Any], a: str, b: str) -> str:
+def metric_of(rows: dict[str, Any], a: str, b: str, metric: str = "") -> str:
+    """What a pair is compared by: the headline of its board, unless another metric is named behind the two."""
+    return metric or board(rows[a]["board"]).headline
+
+
+def label_of(rows: dict[str, Any], a: str, b: str, metric: str = "") -> str:
     """What a pair is recorded under: its names and the keys of its runs, so that rows declared otherwise were not run."""
     keys = [plan_of(named(rows, name, seed), seed).key for name in (a, b) for seed in board(rows[name]["board"]).seeds]
-    return f"{a} {b} {digest(keys)[:12]}"
+    return " ".join([a, b, digest(keys)[:12], *([metric] if metric else [])])
 
 
 def verdict(found: dict[str, Any]) -> str:
@@ -134,10 +139,10 @@ def report(declared: dict[str, Any], record: dict[str, Any]) -> str:
         lines += [f"## {section}", "", part["text"].strip(), ""]
         lines += ["| board | metric | a | b | a's value | b's value | difference | seeds | a is |"]
         lines += ["| --- | --- | --- | --- | ---: | ---: | --- | --- | --- |"]
-        for a, b in part["pairs"]:
-            asked_of = board(declared["rows"][a]["board"])
-            found = record.get(label_of(declared["rows"], a, b))
-            cells = [asked_of.name, asked_of.headline, f"`{a}`", f"`{b}`"]
+        for pair in part["pairs"]:
+            a, b = pair[:2]
+            found = record.get(label_of(declared["rows"], *pair))
+            cells = [declared["rows"][a]["board"], metric_of(declared["rows"], *pair), f"`{a}`", f"`{b}`"]
             if found is None:
                 cells += ["", "", "not run", "", ""]
             else:
@@ -163,15 +168,14 @@ def main() -> int:
     rows, record = declared["rows"], json.loads(RECORD.read_text()) if RECORD.is_file() else {}
     try:
         pairs = [pair for part in declared["comparisons"].values() for pair in part["pairs"]]
-        chosen = [(a, b) for a, b in pairs if a.startswith(given.only) or b.startswith(given.only)]
+        chosen = [pair for pair in pairs if any(name.startswith(given.only) for name in pair[:2])]
         if not chosen:
             raise RecbenchError(f"--only {given.only} begins no row's name; rows: {', '.join(rows)}")
-        for a, b in chosen if not given.report else []:
-            asked_of = board(rows[a]["board"])
-            seeds = [given.seed] if given.seed is not None else asked_of.seeds
-            folders = [[run(rows, name, seed) for seed in seeds] for name in (a, b)]
+        for pair in chosen if not given.report else []:
+            seeds = [given.seed] if given.seed is not None else board(rows[pair[0]]["board"]).seeds
+            folders = [[run(rows, name, seed) for seed in seeds] for name in pair[:2]]
             if given.seed is None:
-                record[label_of(rows, a, b)] = compare(*folders, asked_of.headline)
+                record[label_of(rows, *pair)] = compare(*folders, metric_of(rows, *pair))
                 write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
         write_atomically(REPORT, report(declared, record))
         print(f"wrote {REPORT.relative_to(ROOT)}")
