@@ -32,10 +32,11 @@ DECLARED = yaml.safe_load((ROOT / "experiments" / "comparisons.yaml").read_text(
 def test_the_rows_of_a_pair_answer_one_board_by_different_plans(comparisons):
     rows = DECLARED["rows"]
     pairs = [pair for part in DECLARED["comparisons"].values() for pair in part["pairs"]]
-    assert {name for pair in pairs for name in pair} <= set(rows)
-    for a, b in pairs:
+    assert {name for pair in pairs for name in pair[:2]} <= set(rows)
+    for a, b, *metric in pairs:
         plans = [comparisons.plan_of(comparisons.named(rows, name, 1), 1) for name in (a, b)]
         assert plans[0].board == plans[1].board and plans[0].key != plans[1].key
+        assert comparisons.metric_of(rows, a, b, *metric) in plans[0].board.metrics
 
 
 def test_a_row_may_name_the_run_of_another_with_its_seed(comparisons):
@@ -63,6 +64,11 @@ def test_a_row_that_is_declared_otherwise_was_not_run(comparisons):
     declared = {"rows": rows, "comparisons": {"Windows": {"text": "Which?", "pairs": [["a", "b"]]}}}
     line = "| video | ndcg@10 | `a` | `b` | 0.2000 | 0.1000 | +0.1000 [+0.0500, +0.1500] | +0.1000 | better |"
     assert line in comparisons.report(declared, record)
+    by = {comparisons.label_of(rows, "a", "b", "recall@10"): found}
+    declared["comparisons"]["Windows"]["pairs"] = [["a", "b", "recall@10"]]
+    assert line.replace("ndcg@10", "recall@10") in comparisons.report(declared, by)
+    assert "not run" in comparisons.report(declared, record)  # by the headline, not by this
+    declared["comparisons"]["Windows"]["pairs"] = [["a", "b"]]
     rows["b"]["params"]["window"] = 3
     assert "| video | ndcg@10 | `a` | `b` |  |  | not run |  |  |" in comparisons.report(declared, record)
 
