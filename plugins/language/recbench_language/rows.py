@@ -110,7 +110,7 @@ class LLMMFParams(TextParams, RowParams):
     )
     weight_decay: float = param(0.2, "Decay of the vectors.", low=1e-4, high=1.0, log=True, tune=True)
     pull: float = param(
-        1.0,
+        0.01,
         "Weight of the distance between an item's factors and what a layer makes of its text.",
         low=1e-4,
         high=100.0,
