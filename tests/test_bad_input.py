@@ -330,7 +330,7 @@ def window_board(**changes) -> str:
     ({"task": "rating"}, ("model=popular", "rating", "these can: autorec, biased-mf, item-knn-rating, linear")),
     (
         {"task": "behavior", "behaviors": ["purchase"], "negatives": "uniform", "n_negatives": 1},
-        ("model=popular", "behavior", "these can: bst, dcn-v2, deepfm"),
+        ("model=popular", "behavior", "these can: bert, bst, dcn-v2, deepfm"),
     ),
     ({"task": "behavior"}, ("task behavior: behaviors must name what is asked about",)),
 ], ids=["window without events", "nothing new", "data too short", "filters", "behaviour", "rating", "behaviour task", "no behaviour"])  # fmt: skip

@@ -234,7 +234,7 @@ def test_tab_completes_plugins_and_parameters(tmp_path, data_dir):
     assert done.stderr == ""
     rule, *answers = done.stdout.splitlines()
     assert rule.endswith("-F hydra_bash_completion recbench")
-    assert answers == ["model=transformer", "model=item-knn-rating", "model.shrink=", ""]
+    assert answers == ["model=transformer model=transformer-text", "model=item-knn-rating", "model.shrink=", ""]
 
 
 def test_import_and_help_are_light(recbench, tmp_path):

@@ -59,7 +59,8 @@ def test_ordered_is_true_or_false():
 
 def test_hashes_from_before_there_were_orders_stay():
     """A board without an order hashes as if the field did not exist, so do its plans and what is frozen of it."""
-    later = ("ordered", "exposures", "horizon_days", "negatives", "n_negatives", "calibration")
+    later = ("ordered", "exposures", "horizon_days", "negatives", "n_negatives", "calibration", "unmet_items")
+    later += ("test_questions", "valid_questions")
     before = {name: value for name, value in asdict(PLAIN).items() if name not in later}
     plan = Plan(PLAIN, True, "shop", {}, "ease", {}, "recbench-classic", "1.0", 1)
     assert plain(PLAIN) == before and plain(BOARD) == {
