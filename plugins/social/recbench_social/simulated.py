@@ -64,7 +64,8 @@ class SocialSim(DatasetSource):
             horizon_days=1 / 24,
             test_window_days=14,
             valid_window_days=7,
-            meaning="SIMULATED: will the user like, comment and share the post just opened? What the oracle says is true.",
+            meaning="SIMULATED: will the user like, comment and share the post just opened? What the oracle says is true. "
+            "Posts have words: no real feed at hand has both texts and several behaviours.",
         ),
     )
 
