@@ -231,7 +231,7 @@ def page(board: Board, entries: list[Entry]) -> str:
         if any("language" in e.notes for e in entries):
             lines += [
                 "Met the data: whether the language model may have read the data set in its own training: known (it is "
-                "published that it recites it), possible (public before it was trained), unknown, none.",
+                "published that it recites it), possible (it is public), unknown (the data are your own), none.",
                 "",
             ]
         lines += ["Leakage of the split:", ""]
