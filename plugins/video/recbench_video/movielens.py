@@ -78,16 +78,6 @@ class MovieLens100k(DatasetSource):
             target="first",
             meaning="Which film will a user rate next, having rated what came before, be it minutes ago?",
         ),
-        time_split(
-            "video-text",
-            "ml-100k",
-            28,
-            metrics=(*NEXT_METRICS, "recall@20"),
-            ask="each_event",
-            target="first",
-            meaning="The question of `video`, for models of titles, genres and facts beside those of ids; with recall@20, the "
-            "measure of the tables of text in collaborative filtering.",
-        ),
         leave_last_out("video-last", "ml-100k"),
         # Asked at each new film for the same reason. Of films rated in the same second the order is drawn by lot, and so
         # no model can name every place: compare with other models, not with 1.
@@ -122,6 +112,16 @@ class MovieLens100k(DatasetSource):
             valid_questions=300,
             meaning="Will the user like the film that it rates now? A thousand questions of video-like, for models that take "
             "long to answer, as prompted language models do.",
+        ),
+        time_split(
+            "video-text",
+            "ml-100k",
+            28,
+            metrics=(*NEXT_METRICS, "recall@20"),
+            ask="each_event",
+            target="first",
+            meaning="The question of `video`, for models of titles, genres and facts beside those of ids; with recall@20, the "
+            "measure of the tables of text in collaborative filtering.",
         ),
     )
 
