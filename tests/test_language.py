@@ -498,6 +498,13 @@ def test_layers_behind_turned_vectors_go_to_no_other_catalogue(shop: Dataset) ->
         model.fit(shop, Context())
 
 
+def test_a_bias_on_no_bias_is_refused_before_anything_runs() -> None:
+    with pytest.raises(
+        RecbenchError, match="unmet_bias=2 is added to a bias, and item_bias=false leaves none; leave one"
+    ):
+        TransformerText.Params(unmet_bias=2.0, item_bias=False)
+
+
 def test_unmet_items_are_favoured_as_validation_likes(shop: Dataset) -> None:
     model = TransformerText(TransformerText.Params(**TransformerText.small | {"epochs": 1, "dim": 8}))
     seen = []

@@ -8,7 +8,7 @@ Letters: B users of a batch, P pairs of a user and an item, U users, I items, N 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from recbench.neural.batches import Buckets
 from recbench.neural.fused import mean_loss, softmax_rule
 from recbench.neural.losses import chosen, dots, loss_of, precise
 from recbench.neural.network import Asked, Network
-from recbench.neural.spread import bag
+from recbench.neural.spread import bag, graph_of, propagated
 
 if TYPE_CHECKING:
     from recbench.model import Team
@@ -116,6 +116,68 @@ class RowNetwork(Network):
     def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
         """The mean loss of the pairs, and their number."""
         return row_loss(self.read(batch), batch, self, params, share_I), len(batch.item_P)
+
+
+class Propagated(RowNetwork):
+    """Base of the networks whose vectors spread over the graph of users and items; the graph is saved with the weights.
+
+    `edges`: as `edges_of` gives them; None where they are still to be loaded. `first` is theirs.
+    """
+
+    start_N: Tensor
+    other_E: Tensor
+
+    def __init__(
+        self, n_items: int, n_users: int, n_edges: int, n_layers: int, edges: tuple[Tensor, Tensor] | None
+    ) -> None:
+        super().__init__()
+        blank = torch.zeros(n_users + n_items, dtype=torch.long), torch.zeros(n_edges, dtype=torch.long)
+        start_N, other_E = edges or blank
+        self.register_buffer("start_N", start_N)
+        self.register_buffer("other_E", other_E)
+        self.n_layers, self.n_users = n_layers, n_users
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def first(self) -> Tensor:
+        """(N, D) the vectors of users, then of items, before they spread."""
+        raise NotImplementedError
+
+    def spread_items(self, items_ID: Tensor) -> Tensor:
+        """(I, D) what of the propagated vectors of items is compared."""
+        return items_ID
+
+    def met_N(self) -> Tensor:
+        """(N,) bool: the users and items with an edge."""
+        return torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.other_E)])) > 0
+
+    def train(self, mode: bool = True) -> Self:
+        """Forgets what was kept for answers: weights may change from here on."""
+        self.kept = None
+        return super().train(mode)
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """The two tables of `propagated`, computed once for a step, and once while nothing is learned."""
+        if self.kept is not None:
+            return self.kept
+        graph = graph_of(self.start_N, self.other_E, self.n_users)
+        items_ID, told_ID = propagated(self.first(), graph, self.n_layers)
+        found = self.spread_items(items_ID), told_ID
+        if not self.training and not torch.is_grad_enabled():
+            self.kept = found
+        return found
+
+    def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
+        """The mean loss of the pairs, and their number."""
+        self.kept = self.tables()
+        try:
+            return super().loss(batch, params, share_I)
+        finally:
+            self.kept = None
+
+    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
+        """(N, D) the propagated vectors of the items given, of all (I, D) where none are."""
+        items_ID = self.tables()[0]
+        return items_ID if item_N is None else F.embedding(item_N, items_ID)
 
 
 def row_loss(states_BD: Tensor, rows: Rows, network: Network, params: RowParams, share_I: Tensor | None) -> Tensor:

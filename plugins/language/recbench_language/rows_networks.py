@@ -6,7 +6,7 @@ Letters: B users of a batch, U users, I items, N chosen items, V width of a text
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbench.neural.losses import popular_bias
-from recbench.neural.rows import RowNetwork, Rows, UserTable, read_bag
-from recbench.neural.spread import bag, graph_of, propagated
+from recbench.neural.rows import Propagated, RowNetwork, Rows, UserTable, read_bag
+from recbench.neural.spread import bag
 
 if TYPE_CHECKING:
     from recbench_language.rows import AlphaRecParams, LLMMFParams
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 INIT_STD, ID_STD = 0.05, 0.1
 
 
-class TextPropagation(RowNetwork):
+class TextPropagation(Propagated):
     """Two layers behind the texts, spread over the graph; texts and edges are saved with the weights.
 
     `facts`: `width` of a text, `n_users`, `n_edges`; `text_IV`, `edges`: None where they are still to be loaded.
     """
 
     text: Tensor
-    start_N: Tensor
-    other_E: Tensor
 
     def __init__(
         self,
@@ -43,35 +41,28 @@ class TextPropagation(RowNetwork):
         text_IV: NDArray | None = None,
         edges: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        super().__init__()
-        width, self.n_users, self.n_layers = facts["width"], facts["n_users"], params.layers
-        start_N = torch.zeros(self.n_users + n_items, dtype=torch.long) if edges is None else edges[0]
-        other_E = torch.zeros(facts["n_edges"], dtype=torch.long) if edges is None else edges[1]
-        text = torch.zeros(n_items, width) if text_IV is None else torch.from_numpy(text_IV)
-        for name, values in (("text", text), ("start_N", start_N), ("other_E", other_E)):
-            self.register_buffer(name, values)
+        super().__init__(n_items, facts["n_users"], facts["n_edges"], params.layers, edges)
+        width = facts["width"]
+        self.register_buffer("text", torch.zeros(n_items, width) if text_IV is None else torch.from_numpy(text_IV))
         self.ids = params.ids
         self.items = nn.Embedding(n_items, params.dim if params.ids else 0)  # of width 0: there are none
         if params.ids:
-            counts_N = torch.diff(start_N, append=start_N.new_tensor([len(other_E)]))
-            self.users = UserTable(counts_N[: self.n_users] > 0, params.dim, ID_STD)
+            self.users = UserTable(self.met_N()[: self.n_users], params.dim, ID_STD)
             nn.init.normal_(self.items.weight, std=ID_STD)
         self.layers = nn.Sequential(nn.Linear(width, params.hidden), nn.GELU(), nn.Linear(params.hidden, params.dim))
         if params.item_bias:
             self.item_bias = nn.Parameter(popular_bias(n_items, params, share_I))
             self.item_bias.register_hook(lambda g: g * self.met_I())
         self.users_text: Tensor | None = None
-        self.kept: tuple[Tensor, Tensor] | None = None
 
-    def train(self, mode: bool = True) -> TextPropagation:
-        """Forgets what was kept for answers: weights may change from here on, and texts be loaded."""
-        self.kept = self.users_text = None
+    def train(self, mode: bool = True) -> Self:
+        """Forgets the mean texts of users as well: texts may be loaded."""
+        self.users_text = None
         return super().train(mode)
 
     def met_I(self) -> Tensor:
         """(I,) 1 where training met an item, 0 elsewhere: as everybody's negative what nobody met would learn never to come."""
-        counts_N = torch.diff(self.start_N, append=self.start_N.new_tensor([len(self.other_E)]))
-        return (counts_N[self.n_users :] > 0).to(self.text.dtype)
+        return self.met_N()[self.n_users :].to(self.text.dtype)
 
     def compared(self, item_N: Tensor | None = None) -> Tensor:
         """`item_vectors`, of which those that training did not meet are zeros while it lasts: they are no negatives."""
@@ -80,10 +71,8 @@ class TextPropagation(RowNetwork):
             return vectors_ND
         return vectors_ND * (self.met_I() if item_N is None else self.met_I()[item_N])[..., None]
 
-    def tables(self) -> tuple[Tensor, Tensor]:
-        """The two tables of `propagated`, computed once for a step, and once while nothing is learned."""
-        if self.kept is not None:
-            return self.kept
+    def first(self) -> Tensor:
+        """(N, D) what the layers make of users' mean texts and of items' texts, and vectors of ids where there are any."""
         if self.users_text is None:
             n_pairs = len(self.other_E) // 2  # each edge in both directions, those of users first
             start_U = self.start_N[: self.n_users]
@@ -91,27 +80,11 @@ class TextPropagation(RowNetwork):
             weight_P = (1 / counts_U.clamp(min=1)).repeat_interleave(counts_U, output_size=n_pairs)
             self.users_text = bag(self.text, self.other_E[:n_pairs] - self.n_users, start_U, weight_P)
         layer_ND = self.layers(torch.cat([self.users_text, self.text]))
-        if self.ids:
-            layer_ND = layer_ND + torch.cat([self.users.table.weight, self.items.weight])
-        graph = graph_of(self.start_N, self.other_E, self.n_users)
-        items_ID, told_ID = propagated(layer_ND, graph, self.n_layers)
-        found = (items_ID if self.ids else F.normalize(items_ID, dim=1)), told_ID
-        if not self.training and not torch.is_grad_enabled():
-            self.kept = found
-        return found
+        return layer_ND + torch.cat([self.users.table.weight, self.items.weight]) if self.ids else layer_ND
 
-    def loss(self, batch: Rows, params: Any, share_I: Tensor | None) -> tuple[Tensor, int]:
-        """The mean loss of the pairs, and their number."""
-        self.kept = self.tables()
-        try:
-            return super().loss(batch, params, share_I)
-        finally:
-            self.kept = None
-
-    def item_vectors(self, item_N: Tensor | None = None) -> Tensor:
-        """(N, D) the propagated vectors, of length 1 without ids, of the items given, of all (I, D) where none are."""
-        items_ID = self.tables()[0]
-        return items_ID if item_N is None else F.embedding(item_N, items_ID)
+    def spread_items(self, items_ID: Tensor) -> Tensor:
+        """(I, D) of length 1 without ids: cosines are compared."""
+        return items_ID if self.ids else F.normalize(items_ID, dim=1)
 
     def read(self, rows: Rows) -> Tensor:
         """(B, D) the vectors of users, of length 1 without ids: what their mean text gives, and what their items add to it."""

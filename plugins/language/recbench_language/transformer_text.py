@@ -66,6 +66,14 @@ class TransformerTextParams(TextParams, CausalParams):
     )
     masked_share: float = param(0.2, "Share of the events that this loss hides.", low=0.01, high=0.9)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unmet_bias is not None and not self.item_bias:
+            raise RecbenchError(
+                f"{type(self).__name__}: unmet_bias={self.unmet_bias:g} is added to a bias, and item_bias=false leaves none; "
+                "leave one of them out"
+            )
+
 
 class TransformerText(ReadsText, TorchRecommender):
     """Causal Transformer (`transformer`, after SASRec, arXiv 1808.09781) over items with the vectors of their texts.
@@ -106,8 +114,6 @@ class TransformerText(ReadsText, TorchRecommender):
     def _favour_unmet(self, context: Context) -> None:
         """Find the bias of the items that training did not meet, where there are any."""
         bias = context.chosen.get("unmet_bias", 0.0) if self.params.unmet_bias is None else self.params.unmet_bias
-        if self.params.unmet_bias is not None and not self.params.item_bias:
-            raise RecbenchError("unmet_bias needs item_bias=true; leave one of them out")
         if self.net.all_met or self.net.item_bias is None:
             return
         if self.params.unmet_bias is None and context.evaluate is not None:
